@@ -1,0 +1,240 @@
+"""Settings of every step: the same frozen dataclass is the flags, the TOML section and the JSON.
+
+A recipe is a TOML file with one section per step (`[prepare]`, `[train]`, ...); a command reads
+its own section, flags override it, and an unknown key is an error that names the nearest one.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from .errors import InputError, UsageError, nearest
+
+C = TypeVar("C", bound="Config")
+
+
+def option(
+    default: Any = MISSING,
+    help: str = "",
+    *,
+    choices: tuple[str, ...] | None = None,
+    low: float | None = None,
+    high: float | None = None,
+) -> Any:
+    """A dataclass field with its help text and the values that it allows."""
+    metadata = {"help": help, "choices": choices, "low": low, "high": high}
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Base of all settings: checks every value when it is made."""
+
+    def __post_init__(self) -> None:
+        hints = typing.get_type_hints(type(self))
+        for f in fields(self):
+            checked = _check(f.name, getattr(self, f.name), hints[f.name], f.metadata)
+            object.__setattr__(self, f.name, checked)
+
+
+def _check(name: str, value: Any, kind: Any, limits: Mapping[str, Any]) -> Any:
+    value = _cast(name, value, kind)
+    if value is None:
+        return None
+    if limits.get("choices") and value not in limits["choices"]:
+        raise UsageError(
+            f"{name} is {value!r}, which is not known", hint=nearest(str(value), limits["choices"])
+        )
+    low, high = limits.get("low"), limits.get("high")
+    for number in value if isinstance(value, tuple) else (value,):
+        if (low is not None and number < low) or (high is not None and number > high):
+            allowed = (
+                f"{low if low is not None else '...'} to {high if high is not None else '...'}"
+            )
+            raise UsageError(f"{name} is {value}, expected {allowed}")
+    return value
+
+
+def _cast(name: str, value: Any, kind: Any) -> Any:
+    """The value as the field's type: lists become tuples, whole numbers become floats."""
+    options = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    if value is None and type(None) in options:
+        return None
+    for option_type in options:
+        origin = typing.get_origin(option_type) or option_type
+        if origin is tuple and isinstance(value, (list, tuple)):
+            inner = typing.get_args(option_type)[0]
+            return tuple(_cast(name, item, inner) for item in value)
+        if origin is float and isinstance(value, int) and not isinstance(value, bool):
+            return float(value)
+        if isinstance(value, origin) and not (origin is int and isinstance(value, bool)):
+            return value
+    wanted = " or ".join(getattr(o, "__name__", str(o)) for o in options if o is not type(None))
+    raise UsageError(f"{name} must be {wanted}, received {value!r}")
+
+
+@dataclass(frozen=True)
+class PrepareConfig(Config):
+    """How pictures are collected, cleaned, grouped and split."""
+
+    size: int = option(256, "short side of the written copies, pixels", low=32, high=4096)
+    format: str = option("jpg", "file format of the copies", choices=("jpg", "png"))
+    quality: int = option(95, "JPEG quality of the copies", low=50, high=100)
+    ratios: tuple[float, ...] = option(
+        (0.7, 0.15, 0.15), "shares of train, validation and test", low=0.0, high=1.0
+    )
+    seed: int = option(0, "seed of the split", low=0)
+    min_side: int = option(32, "smaller pictures are rejected, pixels", low=1)
+    blank_range: float = option(
+        6.0, "a picture whose grey values spread less than this is blank, of 255", low=0.0
+    )
+    near_distance: int = option(
+        6,
+        "perceptual hashes that differ in at most so many of 64 bits are near-duplicates",
+        low=0,
+        high=16,
+    )
+    drop_near: bool = option(False, "reject near-duplicates instead of only grouping them")
+    max_pixels: int = option(100_000_000, "larger pictures are rejected, pixels", low=1)
+    max_bytes: int = option(100_000_000, "larger files are rejected, bytes", low=1)
+    min_per_class: int = option(6, "a class with fewer kept pictures is an error", low=3)
+    positive: str | None = option(None, "the class that the question is about")
+    workers: int | None = option(None, "processes that read pictures (default: one a core)", low=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.ratios) != 3 or abs(sum(self.ratios) - 1) > 1e-6 or min(self.ratios) <= 0:
+            raise UsageError(
+                f"ratios are {self.ratios}, expected three positive shares that add up to 1",
+                hint="for example --ratios 0.7,0.15,0.15",
+            )
+
+
+@dataclass(frozen=True)
+class TrainConfig(Config):
+    """How a model is defined and trained."""
+
+    model: str = option(
+        "tf_efficientnet_lite0", "a timm name, 'cnn', or path/to/file.py:Class for your own module"
+    )
+    recipe: str | None = option(
+        None,
+        "head: train a layer on frozen features; finetune: all layers; scratch: random start "
+        "(default: head for a pretrained model, scratch for the others)",
+        choices=("head", "finetune", "scratch"),
+    )
+    quality: str = option("good", "how long to try: more epochs", choices=("quick", "good", "best"))
+    epochs: int | None = option(None, "passes over the training pictures", low=1, high=10_000)
+    batch_size: int = option(32, "pictures in a mini-batch", low=1, high=65_536)
+    optimizer: str = option("adamw", "optimiser", choices=("adamw", "adam", "sgd"))
+    lr: float | None = option(None, "learning rate (default: by recipe and optimiser)", low=0.0)
+    backbone_lr_factor: float = option(
+        0.1, "learning rate of the backbone as a share of the head's (finetune)", low=0.0, high=1.0
+    )
+    weight_decay: float = option(0.01, "weight decay", low=0.0)
+    label_smoothing: float = option(0.0, "label smoothing", low=0.0, high=0.5)
+    augment: bool = option(True, "random crops, flips and colours (finetune and scratch)")
+    patience: int = option(8, "stop after so many epochs without improvement", low=1)
+    size: int | None = option(None, "input side, pixels (default: the model's own)", low=32)
+    resize_mode: str = option(
+        "crop", "how a picture becomes square", choices=("crop", "pad", "squash")
+    )
+    pretrained: bool = option(True, "start from pretrained weights where the recipe allows it")
+    seed: int = option(0, "one seed for everything", low=0)
+    workers: int = option(0, "DataLoader processes", low=0)
+    device: str = option("auto", "auto, cpu, cuda or mps", choices=("auto", "cpu", "cuda", "mps"))
+
+
+@dataclass(frozen=True)
+class EvaluateConfig(Config):
+    """What is measured and how it is shown."""
+
+    split: str = option("test", "which split to look at", choices=("train", "validation", "test"))
+    bootstrap: int = option(1000, "resamples by group behind each interval", low=100)
+    seed: int = option(0, "seed of the resampling", low=0)
+    max_mistakes: int = option(60, "mistakes shown as pictures in the report", low=0)
+
+
+@dataclass(frozen=True)
+class ExportConfig(Config):
+    """How an exported file is checked before it is kept."""
+
+    opset: int = option(18, "ONNX operator set", low=17, high=24)
+    tolerance: float = option(1e-4, "largest allowed difference of any probability", low=0.0)
+    pictures: int = option(32, "real pictures of the check", low=7)
+
+
+@dataclass(frozen=True)
+class ServeConfig(Config):
+    """Where the service listens and what it refuses."""
+
+    host: str = option("127.0.0.1", "address to listen on")
+    port: int = option(8000, "port to listen on", low=0, high=65_535)
+    max_bytes: int = option(20_000_000, "largest body, bytes", low=1)
+    max_pixels: int = option(50_000_000, "largest picture, pixels", low=1)
+    max_files: int = option(32, "most pictures in one request", low=1)
+    concurrency: int | None = option(None, "pictures answered at once (default: cores)", low=1)
+    queue: int = option(64, "requests that may wait; more get 503", low=0)
+    timeout: float = option(30.0, "a request that waits longer gets 503, seconds", low=0.0)
+
+
+SECTIONS: dict[str, type[Config]] = {
+    "prepare": PrepareConfig,
+    "train": TrainConfig,
+    "evaluate": EvaluateConfig,
+    "export": ExportConfig,
+    "serve": ServeConfig,
+}
+
+
+def from_dict(kind: type[C], values: Mapping[str, Any], where: str = "settings") -> C:
+    """Settings from a mapping; unknown keys are errors that name the nearest."""
+    known = {f.name for f in fields(kind)}
+    for key in values:
+        if key not in known:
+            raise UsageError(f"unknown key {key!r} in {where}", hint=nearest(key, known))
+    return kind(**values)
+
+
+def load_config(kind: type[C], recipe: Path | None, overrides: Mapping[str, Any]) -> C:
+    """Defaults, then the recipe's section, then the flags that were given (not None)."""
+    section = next(name for name, section_kind in SECTIONS.items() if section_kind is kind)
+    values = dict(_read_recipe(recipe).get(section, {})) if recipe else {}
+    config = from_dict(kind, values, f"[{section}] of {recipe}")
+    given = {key: value for key, value in overrides.items() if value is not None}
+    return replace(config, **given)
+
+
+def _read_recipe(path: Path) -> dict[str, dict[str, Any]]:
+    try:
+        recipe = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"no recipe at {path}", hint="see recipes/ for examples") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not TOML: {error}") from None
+    for name, value in recipe.items():
+        if name not in SECTIONS or not isinstance(value, dict):
+            raise UsageError(f"unknown section [{name}] in {path}", hint=nearest(name, SECTIONS))
+    return recipe
+
+
+def to_dict(config: Config) -> dict[str, Any]:
+    """The settings as JSON-ready values."""
+    return asdict(config)
+
+
+def to_toml(section: str, config: Config) -> str:
+    """The settings as a TOML section that `--config` reads back; unset values are left out."""
+    lines = [f"[{section}]"]
+    for key, value in to_dict(config).items():
+        if value is not None:
+            shown = list(value) if isinstance(value, tuple) else value
+            lines.append(f"{key} = {json.dumps(shown)}")
+    return "\n".join(lines) + "\n"

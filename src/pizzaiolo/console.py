@@ -1,0 +1,102 @@
+"""The terminal: results on stdout, everything else on stderr, colour never carries meaning."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol, TypeVar
+
+from .errors import PizzaioloError
+
+T = TypeVar("T")
+log = logging.getLogger("pizzaiolo")
+
+
+class Advance(Protocol):
+    """Call it with the number of pieces done since the last call."""
+
+    def __call__(self, n: int = 1) -> None: ...
+
+
+def set_up_logging(verbose: bool = False) -> None:
+    """Log to stderr: warnings always, steps as well when `verbose`."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    log.handlers[:] = [handler]
+    log.setLevel(logging.DEBUG if verbose else logging.INFO)
+    logging.getLogger("py.warnings").handlers[:] = [handler]
+
+
+@contextmanager
+def progress(what: str, total: int | None = None) -> Iterator[Advance]:
+    """A progress bar on stderr while the block runs; silent where stderr is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=total)
+
+        def advance(n: int = 1) -> None:
+            bar.advance(task, n)
+
+        yield advance
+
+
+def track(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
+    """Iterate with a progress bar on stderr."""
+    if total is None and isinstance(items, Sequence):
+        total = len(items)
+    with progress(what, total) as advance:
+        for item in items:
+            yield item
+            advance()
+
+
+def note(message: str) -> None:
+    """A line for people on stderr."""
+    print(message, file=sys.stderr)
+
+
+def say(message: str = "") -> None:
+    """A line of the result on stdout."""
+    print(message)
+
+
+def say_json(value: Any) -> None:
+    """The result as one line of JSON on stdout."""
+    print(json.dumps(value, ensure_ascii=False, allow_nan=False), flush=True)
+
+
+def say_table(
+    header: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None
+) -> None:
+    """A plain table on stdout, readable without colour."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    for index, name in enumerate(header):
+        table.add_column(name, overflow="fold", no_wrap=index > 0)
+    for row in rows:
+        table.add_row(*(Text(str(cell)) for cell in row))
+    console = Console()
+    console.print(table, soft_wrap=not console.is_terminal)
+
+
+def report_error(error: PizzaioloError) -> None:
+    """One message and one hint on stderr, never a traceback."""
+    note(f"error: {error.message}")
+    if error.hint:
+        note(f"hint: {error.hint}")

@@ -1,0 +1,1 @@
+"""The shared nouns: picture, preprocessing, labels, manifest, predictions, card, model file."""

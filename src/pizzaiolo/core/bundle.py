@@ -1,0 +1,143 @@
+"""Files that are whole or absent: atomic writes, and reading the card of any model file."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..errors import ModelFileError, StorageError, explain_os_error, require
+from .card import Card
+
+KINDS = {".pt": "pytorch", ".onnx": "onnx"}
+CARD_KEY = "pizzaiolo_card"
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`; renamed to it when the block succeeds, removed when not.
+
+    Raises `StorageError` for a full disk or a folder that can't be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.name[:40]}.", suffix=".tmp", dir=path.parent
+        )
+        os.close(handle)
+    except OSError as error:
+        raise explain_os_error(error) from None
+    temporary = Path(name)
+    try:
+        yield temporary
+        _sync(temporary)
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    except OSError as error:
+        raise explain_os_error(error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a whole file or none."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole UTF-8 file or none."""
+    write_bytes(path, text.encode())
+
+
+def new_folder(path: Path, what: str, own_file: str) -> Path:
+    """Make the folder of a result, or take one that is empty or holds an earlier such result.
+
+    `own_file` is the file by which an earlier result is known; any other content is left alone
+    and is an error, so that a mistyped `--out` harms nothing.
+    """
+    if path.exists() and not path.is_dir():
+        raise StorageError(f"{path} is a file, expected a folder for the {what}")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        strangers = any(path.iterdir()) and not (path / own_file).exists()
+    except OSError as error:
+        raise explain_os_error(error) from None
+    if strangers:
+        raise StorageError(
+            f"{path} holds other files and no earlier {what}",
+            hint="choose an empty or a new folder with --out",
+        )
+    if not os.access(path, os.W_OK):
+        raise StorageError(f"no permission to write to {path}", hint="choose another --out")
+    return path
+
+
+def find_model(path: Path) -> Path:
+    """The model file behind a MODEL argument: a RUN folder's `model.pt`, or the file itself."""
+    if path.is_dir():
+        inside = path / "model.pt"
+        if inside.is_file():
+            return inside
+        raise ModelFileError(
+            f"{path} is a folder without model.pt, expected a RUN or a model file",
+            hint="pizzaiolo train DATASET --out RUN makes one",
+        )
+    if not path.is_file():
+        raise ModelFileError(
+            f"there is no model at {path}",
+            hint="give a RUN folder or a model file, or leave --model out to use the starter",
+        )
+    if path.suffix not in KINDS:
+        raise ModelFileError(
+            f"{path.name} ends with {path.suffix or 'nothing'!r}, expected {' or '.join(KINDS)}",
+            hint="pizzaiolo export RUN --out model.onnx",
+        )
+    return path
+
+
+def save_pt(path: Path, card: Card, state: dict[str, Any]) -> None:
+    """Write a `.pt` model file: card and tensors only, readable with `weights_only=True`."""
+    import torch
+
+    with atomic_path(path) as temporary:
+        torch.save({CARD_KEY: card.to_json(), "state": state}, temporary)
+
+
+def load_pt(path: Path) -> tuple[Card, dict[str, Any]]:
+    """The card and the tensors of a `.pt` model file; nothing in it is ever executed."""
+    try:
+        import torch
+    except ImportError:
+        raise require("torch", "train") from None
+    if not zipfile.is_zipfile(path):
+        raise _not_ours(path, "it is no archive of tensors")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a file that is not its own
+        raise _not_ours(path, str(error).splitlines()[0][:200]) from None
+    if not isinstance(content, dict) or CARD_KEY not in content:
+        raise _not_ours(path, "it holds no card")
+    return Card.from_json(content[CARD_KEY]), content["state"]
+
+
+def _not_ours(path: Path, why: str) -> ModelFileError:
+    return ModelFileError(
+        f"{path} is not a model file of pizzaiolo: {why}",
+        hint="expected what `pizzaiolo train` or `pizzaiolo export` wrote",
+    )

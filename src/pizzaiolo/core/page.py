@@ -1,0 +1,50 @@
+"""Self-contained HTML pages: one shell, one style, pictures embedded, no network."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from ..errors import ImageError, require
+from .bundle import write_text
+from .image import read_image
+from .preprocess import resize_short_side
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def write_page(path: Path, template: Path, values: dict[str, Any]) -> None:
+    """Fill a Jinja template that extends `base.html` and write the page, whole or not at all.
+
+    Every value is escaped. Filters: `percent` (0.123 -> 12.3 %) and `number` (1234 -> 1,234).
+    """
+    try:
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    except ImportError:
+        raise require("jinja2", "train") from None
+    environment = Environment(
+        loader=FileSystemLoader([template.parent, _TEMPLATES]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = lambda value: f"{100 * value:.1f} %"
+    environment.filters["number"] = lambda value: f"{value:,}"
+    write_text(path, environment.get_template(template.name).render(values))
+
+
+def thumbnail(source: Path | Image.Image, side: int = 160, quality: int = 72) -> str | None:
+    """A picture as a small JPEG `data:` address, or None where it can't be read."""
+    try:
+        image = source if isinstance(source, Image.Image) else read_image(source, short_side=side)
+    except ImageError:
+        return None
+    buffer = io.BytesIO()
+    small = resize_short_side(image, side) if min(image.size) > side else image
+    small.save(buffer, "JPEG", quality=quality)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

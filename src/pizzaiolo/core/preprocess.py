@@ -1,0 +1,120 @@
+"""The one image path, second half: an upright RGB picture becomes uint8 [H, W, 3].
+
+The transform is data (`Preprocess`), stored in the card of every model file. Pillow and NumPy
+only; the normalisation is inside the exported graph and stands here for those who want to look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..errors import ModelFileError
+from .image import Limits, read_image
+
+MODES = ("crop", "pad", "squash")
+FILTERS = {
+    "bicubic": Image.Resampling.BICUBIC,
+    "bilinear": Image.Resampling.BILINEAR,
+    "lanczos": Image.Resampling.LANCZOS,
+    "nearest": Image.Resampling.NEAREST,
+}
+PAD_COLOUR = (128, 128, 128)
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """Everything between an upright RGB picture and the numbers that the model sees.
+
+    `mode` says how a picture becomes square: `crop` resizes the short side to `short_side` and
+    takes the centre `size` x `size`; `pad` fits the long side and fills with grey; `squash`
+    ignores the aspect. Sides are pixels; `mean` and `std` are per channel, of values in 0..1.
+    """
+
+    size: int = 224
+    short_side: int = 256
+    mode: str = "crop"
+    filter: str = "bicubic"
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES or self.filter not in FILTERS:
+            raise ModelFileError(
+                f"preprocessing {self.mode!r} with filter {self.filter!r} is not known",
+                hint=f"expected one of {MODES} and one of {tuple(FILTERS)}",
+            )
+        if not 0 < self.size <= self.short_side:
+            raise ModelFileError(
+                f"preprocessing size is {self.size} of short side {self.short_side}, "
+                "expected 0 < size <= short side"
+            )
+
+    def __call__(self, image: Image.Image) -> NDArray[np.uint8]:
+        """An upright RGB picture as uint8 [size, size, 3]."""
+        return np.asarray(self.square(image), dtype=np.uint8)
+
+    def square(self, image: Image.Image) -> Image.Image:
+        """The picture resized with anti-aliasing and made `size` x `size`, still a picture."""
+        if self.mode == "squash":
+            return _resize(image, (self.size, self.size), self.filter)
+        if self.mode == "pad":
+            return self._padded(image)
+        resized = resize_short_side(image, self.short_side, self.filter)
+        left, top = (resized.width - self.size) // 2, (resized.height - self.size) // 2
+        return resized.crop((left, top, left + self.size, top + self.size))
+
+    def _padded(self, image: Image.Image) -> Image.Image:
+        scale = self.size / max(image.size)
+        width, height = (max(1, round(side * scale)) for side in image.size)
+        canvas = Image.new("RGB", (self.size, self.size), PAD_COLOUR)
+        resized = _resize(image, (width, height), self.filter)
+        canvas.paste(resized, ((self.size - width) // 2, (self.size - height) // 2))
+        return canvas
+
+    def load(self, source: Path | str | bytes, limits: Limits = Limits()) -> NDArray[np.uint8]:
+        """A path or bytes as uint8 [size, size, 3]: the whole image path in one call.
+
+        Raises `ImageError` for what can't be read.
+        """
+        return self(read_image(source, limits, self.short_side))
+
+    def normalise(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """uint8 [N, H, W, 3] as float32 [N, 3, H, W], (x / 255 - mean) / std."""
+        unit = pixels.astype(np.float32) / np.float32(255)
+        scaled = (unit - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
+        return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The transform as JSON-ready values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Preprocess:
+        """The transform from the card's values."""
+        try:
+            known = dict(values)
+            known["mean"], known["std"] = tuple(known["mean"]), tuple(known["std"])
+            return cls(**known)
+        except (KeyError, TypeError) as error:
+            raise ModelFileError(f"the preprocessing in the card is damaged: {error}") from None
+
+
+def resize_short_side(image: Image.Image, side: int, filter: str = "bicubic") -> Image.Image:
+    """The picture with its short side at `side` pixels, aspect kept, anti-aliased."""
+    scale = side / min(image.size)
+    width, height = (max(side, round(length * scale)) for length in image.size)
+    return _resize(image, (width, height), filter)
+
+
+def _resize(image: Image.Image, size: tuple[int, int], filter: str) -> Image.Image:
+    if image.size == size:
+        return image
+    # Pillow widens the filter when it shrinks (anti-aliasing); torch tensors by default do not.
+    return image.resize(size, FILTERS[filter])

@@ -1,0 +1,1 @@
+"""Step 2, model definition: pretrained backbones, our own CNN, a person's own `nn.Module`."""

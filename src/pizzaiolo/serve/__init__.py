@@ -1,0 +1,1 @@
+"""Step 8: the HTTP service and its web page."""

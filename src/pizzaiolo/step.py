@@ -1,0 +1,21 @@
+"""Makes a step's folder callable, so that `pizzaiolo.prepare(...)` is the verb and the place."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+
+class Step(ModuleType):
+    """A package whose call is the function of the same name in its module `run`."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        verb = self.__name__.rpartition(".")[2]
+        return getattr(import_module(f"{self.__name__}.run"), verb)(*args, **kwargs)
+
+
+def make_callable(package: str) -> None:
+    """Let the package `package` be called as its own verb."""
+    sys.modules[package].__class__ = Step
