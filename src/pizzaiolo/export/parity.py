@@ -1,0 +1,79 @@
+"""Does the exported file answer as PyTorch does? On real pictures, through the whole pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.image import read_image
+from ..errors import GateError, InputError
+from ..predict import Predictor
+
+BATCHES = (1, 2, 7)
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How two models agree: pictures compared, the largest difference of any probability, and
+    the share of pictures with the same verdict."""
+
+    pictures: int
+    max_abs_difference: float
+    agreement: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """The figures as JSON-ready values."""
+        return asdict(self)
+
+
+def compare(
+    reference: Predictor, candidate: Predictor, files: Sequence[Path], pixels: NDArray[np.uint8]
+) -> Parity:
+    """Compare two models from file bytes to verdict, and on stacked pixels at batch 1, 2 and 7.
+
+    `pixels` is uint8 [N, H, W, 3], N at least 7: what the files become.
+    """
+    worst = max(_difference(reference, candidate, pixels[:size]) for size in BATCHES)
+    same = 0
+    pairs = zip(reference.predict_many(files), candidate.predict_many(files), strict=True)
+    for expected, received in pairs:
+        same += expected.verdict == received.verdict and expected.error == received.error
+        if expected.probabilities and received.probabilities:
+            gaps = [abs(p - received.probabilities[n]) for n, p in expected.probabilities.items()]
+            worst = max(worst, *gaps)
+    return Parity(len(files), worst, same / len(files))
+
+
+def _difference(reference: Predictor, candidate: Predictor, pixels: NDArray[np.uint8]) -> float:
+    expected, received = reference.run(pixels)[0], candidate.run(pixels)[0]
+    if expected.shape != received.shape:
+        raise GateError(f"the exported model gives {received.shape}, PyTorch {expected.shape}")
+    return float(np.abs(expected - received).max())
+
+
+def check(parity: Parity, tolerance: float) -> None:
+    """Raise `GateError` unless every verdict agrees within the tolerance."""
+    if parity.agreement == 1 and parity.max_abs_difference <= tolerance:
+        return
+    raise GateError(
+        f"the exported model differs from PyTorch: largest difference "
+        f"{parity.max_abs_difference:.2e} (allowed {tolerance:.0e}), same verdict for "
+        f"{parity.agreement:.1%} of {parity.pictures} pictures; the file was not kept",
+        hint="raise --tolerance only if such a difference does no harm to your use",
+    )
+
+
+def load_pixels(predictor: Predictor, files: Sequence[Path]) -> NDArray[np.uint8]:
+    """The files as the model sees them, uint8 [N, H, W, 3]; repeated to at least 7 pictures."""
+    preprocess = predictor.card.preprocess
+    loaded = [preprocess(read_image(file, short_side=preprocess.short_side)) for file in files]
+    if not loaded:
+        raise InputError("there are no pictures to check the exported model on")
+    while len(loaded) < max(BATCHES):
+        loaded = loaded + loaded
+    return np.stack(loaded)

@@ -1,0 +1,230 @@
+"""The Predictor: a model file and a picture become an answer.
+
+An ONNX model runs on onnxruntime and needs no PyTorch; a `.pt` model runs on PyTorch, imported
+only then. Pictures are decoded in threads while the model answers the batch before.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .core.bundle import CARD_KEY, find_model
+from .core.card import Card
+from .core.image import Limits
+from .errors import ImageError, InputError, ModelFileError
+
+if TYPE_CHECKING:
+    from .core.labels import Labels
+
+Source = Path | str | bytes
+Pixels = NDArray[np.uint8]
+BATCH = 8
+DEFAULT_LIMITS = Limits()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the model says of one picture; `error` tells why where it says nothing.
+
+    `confidence` is the probability of `label`, 0 to 1; `verdict` is what a person reads.
+    """
+
+    path: str | None
+    label: str | None = None
+    confidence: float | None = None
+    verdict: str | None = None
+    probabilities: dict[str, float] | None = None
+    novelty: float | None = None
+    error: dict[str, str] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The answer as the CLI and the HTTP API give it."""
+        return asdict(self)
+
+
+class Engine(Protocol):
+    """Runs the deployed graph: uint8 [N, H, W, 3] -> probabilities [N, C], embedding [N, D]."""
+
+    def __call__(self, pixels: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
+
+
+class Predictor:
+    """A loaded model that answers pictures.
+
+    Example:
+        >>> predictor = pizzaiolo.load("m.onnx")            # doctest: +SKIP
+        >>> predictor.predict("dinner.jpg").verdict         # doctest: +SKIP
+        'Pizza'
+    """
+
+    def __init__(self, card: Card, engine: Engine, path: Path | None = None) -> None:
+        self.card = card
+        self.engine = engine
+        self.path = path
+
+    @property
+    def labels(self) -> Labels:
+        """The classes in the order of the probabilities."""
+        return self.card.labels
+
+    def predict(self, source: Source, limits: Limits = DEFAULT_LIMITS) -> Answer:
+        """The answer for one path or one file's bytes; a bad picture gives `Answer.error`."""
+        return next(self._answer([_decode(self.card, source, limits)]))
+
+    def predict_many(
+        self,
+        sources: Iterable[Source],
+        workers: int | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> Iterator[Answer]:
+        """Answers in input order; at most a few batches are in memory, however many come."""
+        with ThreadPoolExecutor(workers or min(4, os.cpu_count() or 1)) as pool:
+            waiting: deque[Future[_Decoded]] = deque()
+            stream = iter(sources)
+            while True:
+                for source in islice(stream, 3 * BATCH - len(waiting)):
+                    waiting.append(pool.submit(_decode, self.card, source, limits))
+                if not waiting:
+                    return
+                ready = [waiting.popleft().result() for _ in range(min(BATCH, len(waiting)))]
+                yield from self._answer(ready)
+
+    def run(self, pixels: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Probabilities [N, C] and embeddings [N, D] of preprocessed uint8 [N, H, W, 3]."""
+        return self.engine(pixels)
+
+    def _answer(self, decoded: list[_Decoded]) -> Iterator[Answer]:
+        good = [d.pixels for d in decoded if d.pixels is not None]
+        rows = iter(self.engine(np.stack(good))[0].tolist() if good else [])
+        for item in decoded:
+            if item.pixels is None:
+                yield Answer(item.path, error=item.error)
+            else:
+                yield self._decide(item.path, next(rows))
+
+    def _decide(self, path: str | None, probabilities: list[float]) -> Answer:
+        decision = self.labels.decide(probabilities)
+        named = dict(zip(self.labels.names, probabilities, strict=True))
+        return Answer(path, decision.label, decision.confidence, decision.verdict, named)
+
+
+@dataclass(frozen=True)
+class _Decoded:
+    path: str | None
+    pixels: Pixels | None = None
+    error: dict[str, str] | None = None
+
+
+def _decode(card: Card, source: Source, limits: Limits) -> _Decoded:
+    path = None if isinstance(source, bytes) else str(source)
+    try:
+        return _Decoded(path, card.preprocess.load(source, limits))
+    except ImageError as error:
+        return _Decoded(path, error={"code": error.code, "message": error.message})
+
+
+class OnnxEngine:
+    """A session of onnxruntime on the CPU."""
+
+    def __init__(self, path: Path) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        # Threads that spin between calls slow down everything else on a small machine.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.intra_op_num_threads = _threads()
+        try:
+            self.session = onnxruntime.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime raises many kinds, none of them exported
+            reason = str(error).splitlines()[0][:200]
+            raise ModelFileError(
+                f"{path} is not an ONNX model that onnxruntime can open: {reason}",
+                hint="expected what `pizzaiolo export RUN --out model.onnx` wrote",
+            ) from None
+
+    def card(self, path: Path) -> Card:
+        """The card inside the file."""
+        text = self.session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
+        if text is None:
+            raise ModelFileError(
+                f"{path} is an ONNX model without a card, so its classes are unknown",
+                hint="expected what `pizzaiolo export RUN --out model.onnx` wrote",
+            )
+        return Card.from_json(text)
+
+    def __call__(self, pixels: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        probabilities, embedding = self.session.run(
+            ["probabilities", "embedding"], {"image": pixels}
+        )
+        return probabilities, embedding
+
+
+def _threads() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class TorchEngine:
+    """The deployed graph of a `.pt` model file, run by PyTorch."""
+
+    def __init__(self, network: Any) -> None:
+        self.network = network
+
+    def __call__(self, pixels: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        import torch
+
+        with torch.inference_mode():
+            probabilities, embedding = self.network(torch.from_numpy(pixels))
+        return probabilities.numpy(), embedding.numpy()
+
+
+def load(model: Path | str, code: str | None = None) -> Predictor:
+    """A Predictor from a RUN folder or a model file.
+
+    `code` ("path/to/file.py:Class") names the source of a `.pt` model of a person's own module.
+    Raises `ModelFileError` for another kind or version of file.
+    """
+    path = find_model(Path(model))
+    if path.suffix == ".onnx":
+        engine = OnnxEngine(path)
+        return Predictor(engine.card(path), engine, path)
+    from .model.deployed import load_deployed
+
+    card, network = load_deployed(path, code)
+    return Predictor(card, TorchEngine(network), path)
+
+
+def expand(inputs: Iterable[str]) -> Iterator[Path]:
+    """Pictures behind the arguments: files as they are, folders and globs searched, sorted.
+
+    Raises `InputError` for a folder or glob without pictures.
+    """
+    from glob import glob
+
+    from .core.image import SUFFIXES
+
+    for text in inputs:
+        path = Path(text)
+        if path.is_dir():
+            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+        elif any(c in text for c in "*?[") and not path.exists():
+            found = sorted(Path(p) for p in glob(text, recursive=True) if Path(p).is_file())
+        else:
+            found = [path]
+        if not found:
+            raise InputError(
+                f"{text} holds no pictures", hint=f"known: {' '.join(sorted(SUFFIXES))}"
+            )
+        yield from found
