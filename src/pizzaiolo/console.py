@@ -77,22 +77,14 @@ def say_json(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=False, allow_nan=False), flush=True)
 
 
-def say_table(
-    header: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None
-) -> None:
-    """A plain table on stdout, readable without colour."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
-    for index, name in enumerate(header):
-        table.add_column(name, overflow="fold", no_wrap=index > 0)
-    for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))
-    console = Console()
-    console.print(table, soft_wrap=not console.is_terminal)
+def say_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """A plain table on stdout: columns padded, never cut, readable without colour."""
+    lines = [[str(cell) for cell in row] for row in (header, *rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+    lines.insert(1, ["-" * width for width in widths])
+    for line in lines:
+        padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        print("  ".join(padded).rstrip())
 
 
 def report_error(error: PizzaioloError) -> None:

@@ -6,11 +6,10 @@ is built once into the user's cache; every command that takes `--model` uses it 
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from .console import note
-from .core.bundle import find_model
+from .core.bundle import cache_folder, find_model
 from .errors import MissingExtraError, ModelFileError
 from .predict import Predictor
 from .predict import load as load_file
@@ -53,11 +52,3 @@ def starter_file() -> Path:
         ) from None
     build_starter(path)
     return path
-
-
-def cache_folder() -> Path:
-    """Where pizzaiolo keeps what it can make again (`PIZZAIOLO_CACHE`, else the user's cache)."""
-    from platformdirs import user_cache_path
-
-    chosen = os.environ.get("PIZZAIOLO_CACHE")
-    return Path(chosen) if chosen else user_cache_path("pizzaiolo")

@@ -88,6 +88,14 @@ def new_folder(path: Path, what: str, own_file: str) -> Path:
     return path
 
 
+def cache_folder() -> Path:
+    """Where pizzaiolo keeps what it can make again (`PIZZAIOLO_CACHE`, else the user's cache)."""
+    from platformdirs import user_cache_path
+
+    chosen = os.environ.get("PIZZAIOLO_CACHE")
+    return Path(chosen) if chosen else user_cache_path("pizzaiolo")
+
+
 def find_model(path: Path) -> Path:
     """The model file behind a MODEL argument: a RUN folder's `model.pt`, or the file itself."""
     if path.is_dir():

@@ -59,10 +59,14 @@ def starter_card() -> Card:
     )
 
 
-def build_starter(path: Path) -> None:
-    """Write the starter's ONNX model file, whole or not at all."""
+def starter_network() -> nn.Module:
+    """The starter's graph in PyTorch, in eval mode."""
     from ..model.backbones import embedded_classifier
 
-    network = PizzaOfImageNet(embedded_classifier(BACKBONE)).eval()
+    return PizzaOfImageNet(embedded_classifier(BACKBONE)).eval()
+
+
+def build_starter(path: Path) -> None:
+    """Write the starter's ONNX model file, whole or not at all."""
     with atomic_path(path) as temporary:
-        write_onnx(network, starter_card(), temporary, opset=18)
+        write_onnx(starter_network(), starter_card(), temporary, opset=18)

@@ -1,0 +1,104 @@
+"""From settings to a network that can be trained, and from a card to the same network again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from ..config import TrainConfig
+from ..core.card import Card
+from ..core.preprocess import Preprocess
+from ..errors import ModelFileError
+from .backbones import create_backbone, embedding_width, licence_of, preprocess_of
+from .cnn import SmallCNN
+from .custom import CustomBackbone, CustomHead, check_custom, create_custom, is_code
+from .network import Recogniser
+
+CNN_SIZE = 128
+CUSTOM_SIZE = 224
+OWN_WEIGHTS = "none (trained from a random start)"
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A network with all that the card must say to build and feed it again."""
+
+    network: Recogniser
+    preprocess: Preprocess
+    architecture: dict[str, Any]
+    weights_licence: str
+    pretrained: bool
+
+
+def define(config: TrainConfig, classes: int, network: nn.Module | None = None) -> Definition:
+    """The model of the settings with a new layer for `classes`, or a person's own `network`.
+
+    Raises `UsageError` for an unknown name, `InputError` for weights or code that can't be had.
+    """
+    if network is not None or is_code(config.model):
+        return _define_custom(config, classes, network)
+    if config.model == "cnn":
+        preprocess = _plain_preprocess(config, CNN_SIZE)
+        return _define_own(SmallCNN(), {"kind": "cnn", "name": "cnn"}, preprocess, classes)
+    return _define_timm(config, classes)
+
+
+def _define_timm(config: TrainConfig, classes: int) -> Definition:
+    pretrained = config.pretrained and config.recipe != "scratch"
+    backbone = create_backbone(config.model, pretrained)
+    preprocess = preprocess_of(config.model, backbone, config.size, config.resize_mode)
+    architecture = {"kind": "timm", "name": config.model}
+    made = _define_own(backbone, architecture, preprocess, classes)
+    licence = licence_of(config.model, backbone, pretrained)
+    return Definition(made.network, preprocess, made.architecture, licence, pretrained)
+
+
+def _define_own(
+    backbone: nn.Module, architecture: dict[str, Any], preprocess: Preprocess, classes: int
+) -> Definition:
+    width = embedding_width(backbone, preprocess.size)
+    network = Recogniser(backbone, nn.Linear(width, classes))
+    facts = {**architecture, "embedding": width}
+    return Definition(network, preprocess, facts, OWN_WEIGHTS, pretrained=False)
+
+
+def _define_custom(config: TrainConfig, classes: int, network: nn.Module | None) -> Definition:
+    own = network if network is not None else create_custom(config.model, classes)
+    preprocess = _plain_preprocess(config, CUSTOM_SIZE)
+    check_custom(own, preprocess.size, classes)
+    name = type(own).__name__
+    architecture = {"kind": "custom", "name": name}
+    recogniser = Recogniser(CustomBackbone(own), CustomHead(own))
+    return Definition(recogniser, preprocess, architecture, OWN_WEIGHTS, pretrained=False)
+
+
+def _plain_preprocess(config: TrainConfig, size: int) -> Preprocess:
+    side = config.size or size
+    short_side = round(side / 0.875) if config.resize_mode == "crop" else side
+    return Preprocess(size=side, short_side=short_side, mode=config.resize_mode)
+
+
+def rebuild(card: Card, code: str | None = None) -> Recogniser:
+    """The network that a card describes, with random weights.
+
+    `code` ("path/to/file.py:Class") is needed for a person's own module: a model file names no
+    code that would be run.
+    """
+    kind, classes = card.architecture.get("kind"), len(card.labels.names)
+    if kind == "custom":
+        if code is None:
+            raise ModelFileError(
+                f"the model is your own module {card.architecture['name']!r}, its code is needed",
+                hint=f"--code path/to/file.py:{card.architecture['name']}, or export it to ONNX",
+            )
+        own = create_custom(code, classes)
+        return Recogniser(CustomBackbone(own), CustomHead(own))
+    if kind == "cnn":
+        backbone: nn.Module = SmallCNN()
+    elif kind == "timm":
+        backbone = create_backbone(card.architecture["name"], pretrained=False)
+    else:
+        raise ModelFileError(f"the card names an architecture of kind {kind!r}, which is unknown")
+    return Recogniser(backbone, nn.Linear(int(card.architecture["embedding"]), classes))

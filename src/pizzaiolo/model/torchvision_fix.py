@@ -1,0 +1,35 @@
+"""Makes `import torchvision` work beside a CPU build of torch.
+
+PyPI's torchvision is built for the CUDA torch; beside a CPU build its compiled operators can't
+load and the import dies with "operator torchvision::nms does not exist", although models and
+transforms are pure Python. Declaring the operators' names is enough. Import timm after this.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import torch
+
+_OPERATORS = (
+    "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+)
+_declared: list[torch.library.Library] = []  # a Library takes its operators with it when it dies
+
+
+def ensure_torchvision() -> None:
+    """Import torchvision, declaring its missing operators only when the plain import fails."""
+    try:
+        import_module("torchvision")
+    except RuntimeError as error:
+        if "torchvision::" not in str(error):
+            raise
+        for name in [m for m in sys.modules if m.split(".")[0] == "torchvision"]:
+            del sys.modules[name]
+        library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
+        for operator in _OPERATORS:
+            library.define(operator)  # type: ignore[no-untyped-call]
+        _declared.append(library)
+        import_module("torchvision")

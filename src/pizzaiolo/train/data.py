@@ -1,0 +1,153 @@
+"""Training data: the prepared copies as tensors, in mini-batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import Dataset as TorchDataset
+
+from ..core.image import read_image
+from ..core.manifest import Dataset, Row
+from ..core.preprocess import Preprocess
+from ..errors import DatasetError, ImageError
+from ..model.torchvision_fix import ensure_torchvision
+
+Batch = tuple[Tensor, Tensor]
+Transform = Callable[[Path, torch.Generator], Tensor]
+
+
+@dataclass(frozen=True)
+class Split:
+    """The pictures of one split: files and class indices, in the manifest's order."""
+
+    files: tuple[Path, ...]
+    targets: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+
+def load_split(dataset: Dataset, name: str) -> Split:
+    """A split of the data set; raises `DatasetError` where a class or a file is missing."""
+    rows: list[Row] = dataset.split(name)
+    missing = sorted(set(dataset.labels.names) - {row.label for row in rows})
+    if missing:
+        raise DatasetError(
+            f"the {name} split has no picture of {', '.join(map(repr, missing))}",
+            hint="prepare the data set again with more pictures or other --ratios",
+        )
+    files = tuple(dataset.picture(row) for row in rows)
+    gone = [file for file in files if not file.is_file()]
+    if gone:
+        raise DatasetError(
+            f"{len(gone)} pictures of the data set are missing, the first is {gone[0]}",
+            hint="run prepare again",
+        )
+    return Split(files, tuple(dataset.labels.index(row.label) for row in rows))
+
+
+def read_pixels(file: Path, preprocess: Preprocess) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """A prepared picture by the one image path, uint8 [H, W, 3]; a bad one is named, not hidden."""
+    try:
+        return preprocess.load(file)
+    except ImageError as error:
+        raise _damaged(file, error) from None
+
+
+def _damaged(file: Path, error: ImageError) -> DatasetError:
+    return DatasetError(f"{file} can't be read: {error.message}", hint="run prepare again")
+
+
+def evaluation_transform(preprocess: Preprocess) -> Transform:
+    """What predict and serve do: a file becomes float [3, H, W]."""
+
+    def transform(file: Path, _: torch.Generator) -> Tensor:
+        pixels = read_pixels(file, preprocess)
+        return torch.from_numpy(preprocess.normalise(pixels[None])[0])
+
+    return transform
+
+
+def training_transform(preprocess: Preprocess) -> Transform:
+    """Random crop, flip and colours, then the same normalisation: a file becomes [3, H, W]."""
+    ensure_torchvision()
+    from torchvision.transforms import v2
+
+    augment = v2.Compose(
+        [
+            v2.RandomResizedCrop(preprocess.size, scale=(0.35, 1.0), antialias=True),
+            v2.RandomHorizontalFlip(),
+            v2.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2),
+        ]
+    )
+
+    def transform(file: Path, generator: torch.Generator) -> Tensor:
+        try:
+            picture = read_image(file)
+        except ImageError as error:
+            raise _damaged(file, error) from None
+        # torchvision draws from the global generator; a fork keeps the rest of training apart.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
+            pixels = np.asarray(augment(picture), dtype=np.uint8)
+        return torch.from_numpy(preprocess.normalise(pixels[None])[0])
+
+    return transform
+
+
+class Pictures(TorchDataset[Batch]):
+    """Pictures of a split as (float [3, H, W], class index).
+
+    What is random about a picture depends on the seed, the epoch and its place alone, so it is
+    the same with any number of loader processes.
+    """
+
+    def __init__(self, split: Split, transform: Transform, seed: int = 0) -> None:
+        self.files = [str(file) for file in split.files]
+        self.targets = torch.tensor(split.targets)
+        self.transform = transform
+        self.seed = seed
+        self.epoch = torch.zeros(1, dtype=torch.int64).share_memory_()
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> Batch:
+        generator = torch.Generator()
+        generator.manual_seed(hash((self.seed, int(self.epoch), index)) & (2**63 - 1))
+        return self.transform(Path(self.files[index]), generator), self.targets[index]
+
+
+def batches(
+    data: Pictures | TensorDataset, size: int, *, shuffle_seed: int | None, workers: int = 0
+) -> DataLoader[Any]:
+    """Mini-batches; shuffled by the seed in training, in order elsewhere.
+
+    A last batch of one is dropped in training: BatchNorm has no variance of one picture.
+    """
+    generator = None
+    if shuffle_seed is not None:
+        generator = torch.Generator()
+        generator.manual_seed(shuffle_seed)
+    return DataLoader(
+        data,
+        batch_size=size,
+        shuffle=shuffle_seed is not None,
+        drop_last=shuffle_seed is not None and len(data) > size and len(data) % size == 1,
+        generator=generator,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        timeout=120 if workers else 0,
+    )
+
+
+def class_counts(targets: Sequence[int], classes: int) -> list[int]:
+    """Pictures per class."""
+    return np.bincount(np.asarray(targets), minlength=classes).tolist()

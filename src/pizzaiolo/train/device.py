@@ -1,0 +1,33 @@
+"""Where training runs, and the one seed for everything."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import torch
+
+from ..errors import UsageError
+
+
+def choose_device(wanted: str) -> torch.device:
+    """The device of the settings; `auto` takes CUDA, then Apple's MPS, then the CPU."""
+    available = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if wanted == "auto":
+        wanted = next(name for name, here in available.items() if here)
+    if not available[wanted]:
+        here = ", ".join(name for name, yes in available.items() if yes)
+        raise UsageError(f"there is no {wanted} device", hint=f"available here: {here}")
+    return torch.device(wanted)
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy and torch; the same seed gives the same model on the CPU."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    torch.use_deterministic_algorithms(True, warn_only=True)
