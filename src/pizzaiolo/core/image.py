@@ -19,11 +19,12 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 
 from ..errors import ImageError
 
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp")
-    + (".gif", ".bmp", ".dib", ".tif", ".tiff", ".avif")
-)
+# A JPEG file with several pictures (MPO, as cameras write it) is opened by the JPEG reader.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+# Pillow opens MPO by its JPEG reader and raises KeyError for the name itself.
+_OPENERS = tuple(name for name in FORMATS if name != "MPO")
+_SUFFIXES = ".jpg .jpeg .jpe .jfif .mpo .png .webp .gif .bmp .dib .tif .tiff .avif"
+SUFFIXES = frozenset(_SUFFIXES.split(" "))
 
 # Our own pixel limit is checked on the header, below; Pillow's would only repeat it on stderr.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -73,7 +74,7 @@ def read_bytes(source: Path | str | bytes, limits: Limits = Limits()) -> bytes:
     if len(data) > limits.max_bytes:
         raise _too_many_bytes(len(data), limits)
     if not data:
-        raise ImageError("the file is empty", code="not_an_image")
+        raise ImageError("the file is empty", code="unreadable")
     return data
 
 
@@ -111,7 +112,7 @@ def read_header(source: Path | str | bytes, limits: Limits = Limits()) -> Header
 @contextmanager
 def _opened(data: bytes, limits: Limits) -> Iterator[tuple[Image.Image, Header]]:
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        image = Image.open(io.BytesIO(data), formats=_OPENERS)
     except UnidentifiedImageError:
         raise ImageError("the file holds no picture", code="not_an_image") from None
     except Image.DecompressionBombError:

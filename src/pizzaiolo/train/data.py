@@ -114,7 +114,8 @@ class Pictures(TorchDataset[Batch]):
         self.targets = torch.tensor(split.targets)
         self.transform = transform
         self.seed = seed
-        self.epoch = torch.zeros(1, dtype=torch.int64).share_memory_()
+        self.epoch = torch.zeros(1, dtype=torch.int64)
+        self.epoch.share_memory_()  # type: ignore[no-untyped-call]
 
     def __len__(self) -> int:
         return len(self.files)
@@ -150,4 +151,4 @@ def batches(
 
 def class_counts(targets: Sequence[int], classes: int) -> list[int]:
     """Pictures per class."""
-    return np.bincount(np.asarray(targets), minlength=classes).tolist()
+    return [int(n) for n in np.bincount(np.asarray(targets), minlength=classes)]

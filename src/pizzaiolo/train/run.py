@@ -85,7 +85,7 @@ class TensorBoard:
 
         for old in self.folder.glob("events.out.tfevents.*"):
             old.unlink()
-        self.writer: Any = SummaryWriter(str(self.folder))  # type: ignore[no-untyped-call]
+        self.writer: Any = SummaryWriter(str(self.folder))
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,0 +1,108 @@
+"""`pizzaiolo evaluate`: how good a model is on pictures that it has never seen."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..config import EvaluateConfig
+from ..console import log
+from ..core.bundle import new_folder, write_text
+from ..core.labels import NOT_SURE
+from ..core.manifest import Dataset
+from ..core.predictions import Predictions
+from ..predict import load
+from . import metrics
+from .infer import infer
+from .intervals import bootstrap, wilson
+from .report import write_report
+
+
+def evaluate(
+    model: Path | str,
+    dataset: Path | str,
+    out: Path | str,
+    config: EvaluateConfig = EvaluateConfig(),
+    *,
+    code: str | None = None,
+) -> dict[str, Any]:
+    """Measure a model on one split, with 95 % intervals and the mistakes as pictures.
+
+    Writes metrics.json, predictions.parquet and report.html into `out` and returns what
+    `evaluate --json` prints. Raises `ModelFileError`, `DatasetError` or `InputError`.
+    """
+    predictor, data = load(Path(model), code), Dataset.open(dataset)
+    folder = new_folder(Path(out), "evaluation", "metrics.json")
+    predictions = infer(predictor, data, config.split)
+    result = measure(predictions, config)
+    result["leaks"] = _leaks(data, config.split)
+    result["same_data"] = predictor.card.data.get("fingerprint") == data.fingerprint
+    if result["leaks"]:
+        log.warning("%s pictures have near-copies in the training split", result["leaks"])
+    if config.split != "test":
+        log.warning("the %s split was used to choose the model; trust the test split", config.split)
+    predictions.write(folder / "predictions.parquet")
+    result["report"] = str(folder / "report.html")
+    write_report(folder / "report.html", predictions, result, predictor.card, config)
+    write_text(folder / "metrics.json", json.dumps(result, indent=2, ensure_ascii=False))
+    return result
+
+
+def measure(predictions: Predictions, config: EvaluateConfig) -> dict[str, Any]:
+    """Every figure of a predictions table, with intervals; touches no file."""
+    labels, truth = predictions.labels, predictions.truth
+    predicted, positive = predictions.predicted, labels.binary_positive
+    matrix = metrics.confusion(truth, predicted, len(labels.names))
+    right = predicted == truth
+    confidence = predictions.probabilities[np.arange(len(truth)), predicted]
+
+    def figures(rows: NDArray[np.int64]) -> dict[str, float | None]:
+        drawn = metrics.confusion(truth[rows], predicted[rows], len(labels.names))
+        area = metrics.auroc(truth[rows], predictions.probabilities[rows], positive)
+        gap = metrics.ece(right[rows], confidence[rows])
+        return {**metrics.headline(drawn, positive), "auroc": area, "ece": gap}
+
+    values = figures(np.arange(len(truth)))
+    ranges = bootstrap(figures, predictions.groups, config.bootstrap, config.seed)
+    if len(set(predictions.groups)) == len(truth):  # independent pictures: Wilson is exact enough
+        ranges["accuracy"] = wilson(int(right.sum()), len(truth))
+    verdicts = [labels.decide(p).verdict for p in predictions.probabilities.tolist()]
+    return {
+        "split": predictions.split,
+        "n": len(truth),
+        **{name: _with_interval(value, ranges[name]) for name, value in values.items()},
+        "per_class": _per_class(labels.names, matrix),
+        "confusion_matrix": {"labels": list(labels.names), "counts": matrix.tolist()},
+        "not_sure": verdicts.count(NOT_SURE),
+        "mistakes": int((~right).sum()),
+    }
+
+
+def _with_interval(value: float | None, found: tuple[float, float] | None) -> dict[str, Any]:
+    low, high = found or (None, None)
+    return {"value": value, "low": low, "high": high}
+
+
+def _per_class(names: tuple[str, ...], matrix: metrics.Ints) -> dict[str, dict[str, float]]:
+    columns = (metrics.precisions(matrix), metrics.recalls(matrix), metrics.f1s(matrix))
+    return {
+        name: {
+            "precision": float(columns[0][i]),
+            "recall": float(columns[1][i]),
+            "f1": float(columns[2][i]),
+            "support": int(matrix[i].sum()),
+        }
+        for i, name in enumerate(names)
+    }
+
+
+def _leaks(data: Dataset, split: str) -> int:
+    """Pictures of the split whose group also has pictures in the training split."""
+    if split == "train":
+        return 0
+    trained = {row.group for row in data.split("train")}
+    return sum(row.group in trained for row in data.split(split))
