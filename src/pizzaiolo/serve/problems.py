@@ -1,0 +1,48 @@
+"""Errors of the service as problem+json (RFC 9457) with stable codes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from starlette.responses import JSONResponse
+
+STATUS = {
+    "unreadable": 422,
+    "not_an_image": 415,
+    "too_small": 422,
+    "too_many_pixels": 413,
+    "too_many_bytes": 413,
+}
+
+
+class Problem(Exception):
+    """An answer that is an error: HTTP status, stable code, words for people."""
+
+    def __init__(
+        self, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.headers = headers
+
+    def response(self) -> JSONResponse:
+        """The error as an HTTP response."""
+        content = {
+            "type": f"urn:pizzaiolo:problem:{self.code}",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+            "code": self.code,
+        }
+        return JSONResponse(
+            content, self.status, headers=self.headers, media_type="application/problem+json"
+        )
+
+
+def of_picture(error: Mapping[str, str]) -> Problem:
+    """The problem of a picture that could not be answered."""
+    code = error["code"]
+    return Problem(STATUS.get(code, 422), code, error["message"])

@@ -1,0 +1,45 @@
+"""`pizzaiolo serve`: the application behind uvicorn."""
+
+from __future__ import annotations
+
+import socket
+
+from ..config import ServeConfig
+from ..console import note
+from ..errors import WorkError
+from ..predict import Predictor
+from .app import create_app
+
+
+def serve(predictor: Predictor, config: ServeConfig = ServeConfig()) -> None:
+    """Serve until interrupted; raises `WorkError` where the port can't be had."""
+    import uvicorn
+
+    listener = _listen(config)
+    host, port = listener.getsockname()[:2]
+    note(f"pizzaiolo serves on http://{host}:{port}   (API: /docs, stop: Ctrl-C)")
+    settings = uvicorn.Config(
+        create_app(predictor, config), log_level="warning", access_log=False, lifespan="on"
+    )
+    try:
+        uvicorn.Server(settings).run(sockets=[listener])
+    except KeyboardInterrupt:
+        pass
+    finally:
+        listener.close()
+    note("stopped")
+
+
+def _listen(config: ServeConfig) -> socket.socket:
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((config.host, config.port))
+    except OSError as error:
+        listener.close()
+        raise WorkError(
+            f"can't listen on {config.host}:{config.port}: {error.strerror or error}",
+            hint="choose another one with --port, 0 takes any free one",
+        ) from None
+    return listener
