@@ -8,7 +8,7 @@ from typing import Any
 _HEAD = """<!doctype html><html lang="en"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>pizzaiolo API</title>
 <link rel="stylesheet" href="/page/style.css"><body><main class="docs"><h1>pizzaiolo API</h1>
-<p><a href="/openapi.json">openapi.json</a> is for programs; <a href="/">the page</a> for trying.</p>
+<p><a href="/openapi.json">openapi.json</a> is for programs, <a href="/">the page</a> for you.</p>
 <pre>curl -F file=@dinner.jpg http://localhost:8000/v1/predict
 curl --data-binary @dinner.jpg -H 'Content-Type: image/jpeg' http://localhost:8000/v1/predict
 curl -F file=@one.jpg -F file=@two.jpg http://localhost:8000/v1/predict</pre>"""

@@ -1,0 +1,1 @@
+"""The whole workflow on pictures that it renders itself."""
