@@ -102,7 +102,7 @@ def _filling(canvas: Canvas, shape: _Shape, random: Random, white: bool) -> None
     colour: Colour = (0.93, 0.87, 0.7) if white else (0.74, 0.17, 0.06)
     lumps = 0.75 + 0.5 * (noise(random, side, 16, 3) - 0.5)
     paint(canvas, sauce, np.asarray(tint(random, colour, 0.05), np.float32) * lumps[..., None])
-    cover = noise(random, side, random.integers(4, 9))
+    cover = noise(random, side, int(random.integers(4, 9)))
     cheese = ramp(cover - random.uniform(0.3, 0.5), 0.07) * sauce
     cheese = cheese * ramp(inner - 0.05 - shape.distance, 0.03)
     relief = noise(random, side, 14)

@@ -16,6 +16,7 @@ Canvas = NDArray[Any]
 Mask = NDArray[Any]
 Colour = tuple[float, float, float]
 Random = np.random.Generator
+TURN = 2048  # steps of a full turn, for what varies with the angle only
 
 
 def noise(random: Random, side: int, cells: int, octaves: int = 4) -> Mask:
@@ -28,7 +29,8 @@ def noise(random: Random, side: int, cells: int, octaves: int = 4) -> Mask:
         share = 0.55**octave
         total += share * np.asarray(grid.resize((side, side), Image.Resampling.BICUBIC))
         weight += share
-    return np.clip(total / weight, 0, 1)
+    result: Mask = np.clip(total / weight, 0, 1)
+    return result
 
 
 def ramp(values: Mask, width: float) -> Mask:
@@ -84,10 +86,11 @@ class Disc:
 
 def wobble(random: Random, angle: Mask, size: float, waves: int = 9) -> Mask:
     """A radius that varies smoothly around a disc, about 0."""
-    total = np.zeros_like(angle)
+    steps = np.linspace(0, 2 * np.pi, TURN, dtype=np.float32)
+    total = np.zeros_like(steps)
     for wave in range(2, 2 + waves):
-        total += np.sin(wave * angle + random.uniform(0, 6.28)) / wave * random.uniform(0.3, 1)
-    return size * total
+        total += np.sin(wave * steps + random.uniform(0, 6.28)) / wave * random.uniform(0.3, 1)
+    return size * total[(angle * (TURN / (2 * np.pi))).astype(np.int32) % TURN]
 
 
 def dab(canvas: Canvas, x: float, y: float, size: float, look: tuple[Canvas, Mask]) -> None:
@@ -128,7 +131,8 @@ def table(random: Random, side: int) -> Canvas:
     canvas = shade[..., None] * np.asarray(base, np.float32)
     if random.random() < 0.5:
         canvas = np.ascontiguousarray(canvas.transpose(1, 0, 2))
-    return canvas.astype(np.float32)
+    result: Canvas = canvas.astype(np.float32)
+    return result
 
 
 def _checks(random: Random, side: int) -> Mask:
@@ -136,7 +140,8 @@ def _checks(random: Random, side: int) -> Mask:
     rows, columns = np.mgrid[0:side, 0:side]
     stripes = (np.floor(rows / step) % 2 + np.floor(columns / step) % 2) / 2
     weave = 0.94 + 0.06 * ((rows + columns) % 2)
-    return ((0.65 + 0.35 * stripes) * weave).astype(np.float32)
+    result: Mask = ((0.65 + 0.35 * stripes) * weave).astype(np.float32)
+    return result
 
 
 def shadow(canvas: Canvas, mask: Mask, random: Random, depth: float = 0.55) -> None:
@@ -174,7 +179,8 @@ def light(canvas: Canvas, random: Random) -> Canvas:
     exposure = random.choice([0.6, 0.85, 1.0, 1.0, 1.1, 1.2])
     lit = canvas * (slope * vignette * exposure)[..., None] * warm
     grain = random.normal(0, random.uniform(0.004, 0.025), canvas.shape)
-    return np.clip(lit + grain, 0, 1).astype(np.float32)
+    result: Canvas = np.clip(lit + grain, 0, 1).astype(np.float32)
+    return result
 
 
 def place(random: Random, side: int) -> Disc:
