@@ -87,16 +87,14 @@ class PrepareConfig(Config):
     size: int = option(256, "short side of the written copies, pixels", low=32, high=4096)
     format: str = option("jpg", "file format of the copies", choices=("jpg", "png"))
     quality: int = option(95, "JPEG quality of the copies", low=50, high=100)
-    ratios: tuple[float, ...] = option(
-        (0.7, 0.15, 0.15), "shares of train, validation and test", low=0.0, high=1.0
-    )
+    ratios: tuple[float, ...] = option((0.7, 0.15, 0.15), "shares of train, validation and test")
     seed: int = option(0, "seed of the split", low=0)
     min_side: int = option(32, "smaller pictures are rejected, pixels", low=1)
     blank_range: float = option(
         6.0, "a picture whose grey values spread less than this is blank, of 255", low=0.0
     )
     near_distance: int = option(
-        6,
+        10,
         "perceptual hashes that differ in at most so many of 64 bits are near-duplicates",
         low=0,
         high=16,

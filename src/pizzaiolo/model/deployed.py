@@ -12,7 +12,7 @@ from ..core.card import Card
 from ..core.preprocess import Preprocess
 from ..errors import ModelFileError
 from .define import rebuild
-from .network import Recogniser
+from .network import Normalise, Recogniser
 
 
 class Deployed(nn.Module):
@@ -21,36 +21,33 @@ class Deployed(nn.Module):
     Normalisation, temperature and softmax are inside, so no client can get them wrong.
     """
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(self, network: Recogniser, preprocess: Preprocess, temperature: float) -> None:
         super().__init__()
+        self.normalise = Normalise(preprocess)
         self.network = network
         self.temperature = temperature
-        # [1, 3, 1, 1], in units of bytes (0 to 255): one subtraction and one division
-        self.register_buffer("mean", 255 * torch.tensor(preprocess.mean).view(1, 3, 1, 1))
-        self.register_buffer("std", 255 * torch.tensor(preprocess.std).view(1, 3, 1, 1))
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """uint8 [N, H, W, 3] -> (probabilities [N, C], embedding [N, D])."""
-        pictures = (image.permute(0, 3, 1, 2).float() - self.mean) / self.std
-        embedding = self.network.embed(pictures)
-        logits = self.network.head(embedding)
+        logits, embedding = self.network.outputs(self.normalise(image))
         return torch.softmax(logits / self.temperature, dim=1), embedding
 
 
 def load_deployed(path: Path, code: str | None = None) -> tuple[Card, Deployed]:
     """The card and the graph of a `.pt` model file, in eval mode.
 
-    Raises `ModelFileError` where the tensors are not those of the card's architecture.
+    `code` ("path/to/file.py:Class") is needed for a model of a person's own module. Raises
+    `ModelFileError` where the tensors are not those of the card's architecture.
     """
     card, state = load_pt(path)
     network = rebuild(card, code)
     try:
         network.load_state_dict(state, strict=True)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError, AttributeError) as error:
         reason = str(error).splitlines()[-1].strip()[:200]
-        raise ModelFileError(f"{path} does not fit its own card: {reason}") from None
+        raise ModelFileError(
+            f"{path} does not fit its own card: {reason}",
+            hint=f"is {code} the code it was trained with?" if code else "train it again",
+        ) from None
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return card, Deployed(network, card.preprocess, card.temperature).eval()

@@ -24,7 +24,7 @@ def ensure_torchvision() -> None:
     try:
         import_module("torchvision")
     except RuntimeError as error:
-        if "torchvision::" not in str(error):
+        if "torchvision::nms" not in str(error):
             raise
         for name in [m for m in sys.modules if m.split(".")[0] == "torchvision"]:
             del sys.modules[name]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import lzma
 import shutil
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
@@ -15,8 +18,13 @@ from ..errors import SourceError, explain_os_error
 
 MAX_FILES = 5_000_000
 MAX_BYTES = 500_000_000_000
+FREE_BYTES = 1_000_000_000  # so much may always come out
 MAX_RATIO = 200  # unpacked bytes per packed byte; pictures hardly shrink at all
 _TARS = (".tar", ".tar.gz", ".tgz")
+_DAMAGE = (zipfile.BadZipFile, tarfile.TarError, EOFError, RuntimeError, ValueError,
+           NotImplementedError, zlib.error, lzma.LZMAError)  # fmt: skip
+_STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+Member = tuple[str, IO[bytes] | None, int]
 
 
 def is_archive(path: Path) -> bool:
@@ -24,33 +32,50 @@ def is_archive(path: Path) -> bool:
     return path.name.lower().endswith((".zip", *_TARS))
 
 
-def unpack(path: Path, stack: ExitStack) -> Path:
-    """Unpack into a temporary folder that `stack` removes; raises `SourceError`."""
+def unpack(path: Path, stack: ExitStack) -> tuple[Path, int]:
+    """A temporary folder with the archive's files, which `stack` removes, and how many entries
+    were passed over because they are links, devices or point out of it.
+
+    Raises `SourceError` for a damaged archive or one that is a bomb.
+    """
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pizzaiolo-")))
-    allowed = min(MAX_BYTES, max(1_000_000_000, MAX_RATIO * path.stat().st_size))
+    hint = "unpack it by hand, then name the folder"
     try:
-        total = 0
-        for count, (name, content, size) in enumerate(_members(path), start=1):
-            total += size
-            if total > allowed or count > MAX_FILES:
-                raise SourceError(
-                    f"{path} unpacks to more than {allowed:,} bytes or too many files"
-                )
-            _write(folder, name, content)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, RuntimeError) as error:
-        raise SourceError(f"{path} is damaged or locked: {error}") from None
+        return folder, _unpack_into(folder, path)
+    except _DAMAGE as error:
+        raise SourceError(f"{path} is damaged or locked: {error}", hint=hint) from None
     except OSError as error:
-        raise explain_os_error(error) from None
-    return folder
+        if error.errno in _STORAGE:
+            raise explain_os_error(error) from None
+        raise SourceError(f"{path} can't be unpacked: {error}", hint=hint) from None
 
 
-def _members(path: Path) -> Iterator[tuple[str, IO[bytes], int]]:
-    """Ordinary files only: links, devices and folders are passed over."""
+def _unpack_into(folder: Path, path: Path) -> int:
+    allowed = min(MAX_BYTES, max(FREE_BYTES, MAX_RATIO * path.stat().st_size))
+    total = skipped = 0
+    for count, (name, content, size) in enumerate(_members(path), start=1):
+        total += size
+        if total > allowed or count > MAX_FILES:
+            what = f"{MAX_FILES:,} files" if count > MAX_FILES else f"{allowed:,} bytes"
+            raise SourceError(f"{path} unpacks to more than {what}, more than pictures would")
+        target = _inside(folder, name)
+        if content is None or target is None:
+            skipped += 1
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("wb") as file:
+            shutil.copyfileobj(content, file)
+    return skipped
+
+
+def _members(path: Path) -> Iterator[Member]:
+    """Every entry but folders: name, content, bytes. Links and devices have no content."""
     if path.name.lower().endswith(".zip"):
         with zipfile.ZipFile(path) as archive:
             for info in archive.infolist():
-                is_link = (info.external_attr >> 28) == 0o12
-                if not info.is_dir() and not is_link:
+                if (info.external_attr >> 28) == 0o12:  # a symbolic link
+                    yield info.filename, None, 0
+                elif not info.is_dir():
                     with archive.open(info) as content:
                         yield info.filename, content, info.file_size
         return
@@ -60,13 +85,14 @@ def _members(path: Path) -> Iterator[tuple[str, IO[bytes], int]]:
             if opened is not None:
                 with opened:
                     yield member.name, opened, member.size
+            elif not member.isdir():
+                yield member.name, None, 0
 
 
-def _write(folder: Path, name: str, content: IO[bytes]) -> None:
-    parts = [p for p in PurePosixPath(name.replace("\\", "/")).parts if p not in ("/", ".")]
+def _inside(folder: Path, name: str) -> Path | None:
+    """Where an entry goes; None for a name that points out of the archive."""
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    parts = tuple(p for p in parts if p not in ("/", "//", "."))
     if not parts or ".." in parts or ":" in parts[0]:
-        return  # a name that points out of the archive
-    target = folder.joinpath(*parts)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("wb") as file:
-        shutil.copyfileobj(content, file)
+        return None
+    return folder.joinpath(*parts)

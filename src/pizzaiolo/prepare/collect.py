@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import os
+import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..console import log
 from ..core.image import SUFFIXES
-from ..errors import SourceError
+from ..errors import SourceError, explain_os_error
 from .archives import is_archive, unpack
-from .tables import is_table, read_table
+from .tables import SPLIT_NAMES, is_table, read_table
 
-SPLIT_NAMES = {
-    "train": "train", "training": "train",
-    "val": "validation", "valid": "validation", "validation": "validation",
-    "test": "test", "testing": "test",
-}  # fmt: skip
 _LATER = ("food101:", "hf:", "http://", "https://")
 
 
@@ -34,45 +31,133 @@ class Candidate:
     group: str | None = None
 
 
-def collect(
-    sources: Sequence[Path | str], stack: ExitStack, exclude: Path | None = None
-) -> list[Candidate]:
+@dataclass(frozen=True)
+class Collection:
+    """Every file of every source, and notes on what was left out."""
+
+    candidates: list[Candidate]
+    notes: list[str] = field(default_factory=list)
+
+
+def readable(text: str) -> str:
+    r"""Text that can be written as UTF-8: bytes of a name that are none become `\xe9`."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def collect(sources: Sequence[Path | str], stack: ExitStack, out: Path) -> Collection:
     """All files of all sources, sorted by their name in the manifest, each file once.
 
-    Archives are unpacked into temporary folders that live as long as `stack`. Files under
-    `exclude` (the output) are left out. Raises `SourceError` for what is no source.
+    Archives are unpacked into temporary folders that live as long as `stack`. The output `out`
+    is never collected. Raises `SourceError` for what is no source.
     """
-    found: dict[Path, Candidate] = {}
+    collected = Collection([])
+    found: dict[tuple[str, str], Candidate] = {}
+    names: Counter[str] = Counter()
     for source in sources:
-        for candidate in _from_source(source, stack, exclude):
-            if len(sources) > 1:
-                candidate = replace(candidate, path=f"{Path(source).name}/{candidate.path}")
-            found.setdefault(Path(os.path.abspath(candidate.file)), candidate)
-    candidates = sorted(found.values(), key=lambda c: c.path)
-    _check(candidates, sources)
-    return candidates
+        name = Path(source).name or Path(source).resolve().name
+        names[name] += 1
+        name = name if names[name] == 1 else f"{name}-{names[name]}"
+        reader = _Reader(out.resolve(), stack, collected.notes, name, len(sources) > 1)
+        for candidate in reader.read(source):
+            # One path under two labels stays twice: that is a conflict, to be shown.
+            found.setdefault((os.path.abspath(candidate.file), candidate.label), candidate)
+    collected.candidates.extend(sorted(found.values(), key=lambda c: (c.path, c.label)))
+    _check(collected.candidates, sources)
+    return collected
 
 
-def _from_source(source: Path | str, stack: ExitStack, exclude: Path | None) -> Iterator[Candidate]:
-    text = str(source)
-    if text.startswith(_LATER):
+@dataclass(frozen=True)
+class _Reader:
+    """Reads one source; `name` stands before its paths where there are several."""
+
+    out: Path
+    stack: ExitStack
+    notes: list[str]
+    name: str
+    several: bool
+
+    def read(self, source: Path | str) -> Iterator[Candidate]:
+        text = str(source)
+        if text.startswith(_LATER):
+            raise SourceError(
+                f"{text} is an address: not yet, this version reads folders, archives and tables",
+                hint="download it first, then name the folder",
+            )
+        path = Path(source)
+        prefix = f"{self.name}/" if self.several or is_archive(path) else ""
+        for candidate in self._files(path):
+            name, label = readable(prefix + candidate.path), readable(candidate.label)
+            yield replace(candidate, path=name, label=label)
+
+    def _files(self, path: Path) -> Iterator[Candidate]:
+        if path.is_dir():
+            return self._folder(path, path, self._output_in(path))
+        if not path.exists():
+            raise SourceError(f"there is no {path}", hint="give a folder with one folder per class")
+        if is_table(path):
+            return self._table(path)
+        if is_archive(path):
+            root, skipped = unpack(path, self.stack)
+            if skipped:
+                self._note(f"{skipped} entries of {path.name} are links or point out of it")
+            return self._folder(_only_folder(root), root, self.out)
         raise SourceError(
-            f"{text} is an address, and this version reads folders, archives and tables",
-            hint="download it first, then name the folder",
+            f"{path.name} is no folder, archive or table",
+            hint="known: folders, .zip, .tar, .tar.gz, .tgz, .csv, .tsv, .jsonl, .parquet",
         )
-    path = Path(source)
-    if not path.exists():
-        raise SourceError(f"there is no {path}", hint="give a folder with one folder per class")
-    if path.is_dir():
-        return _from_folder(path, exclude)
-    if is_table(path):
-        return (Candidate(*row) for row in read_table(path))
-    if is_archive(path):
-        inside = _from_folder(_only_folder(unpack(path, stack)), None)
-        return (replace(c, path=f"{path.name}/{c.path}") for c in inside)
-    raise SourceError(
-        f"{path.name} is no folder, archive or table",
-        hint="known: folders, .zip, .tar, .tar.gz, .tgz, .csv, .tsv, .jsonl, .parquet",
+
+    def _output_in(self, source: Path) -> Path:
+        """The folder that must not be collected; raises where the source itself is at risk."""
+        real, images = source.resolve(), self.out / "images"
+        if real == images or images in real.parents:
+            raise _at_risk(source, self.out)
+        return images if real == self.out or self.out in real.parents else self.out
+
+    def _table(self, path: Path) -> Iterator[Candidate]:
+        for row in read_table(path):
+            candidate = Candidate(*row)
+            if self.out / "images" in Path(os.path.realpath(candidate.file)).parents:
+                raise _at_risk(candidate.file, self.out)
+            yield candidate
+
+    def _folder(self, folder: Path, root: Path, output: Path) -> Iterator[Candidate]:
+        """The pictures of the class folders in `folder`; paths are relative to `root`."""
+        places = _folders(folder, output)
+        loose = _loose(folder)
+        if not places:
+            holds = "no class folders" if loose or any(folder.iterdir()) else "nothing"
+            raise SourceError(
+                f"{folder} holds {holds}",
+                hint="expected one folder per class, with its pictures inside",
+            )
+        classes: list[tuple[Path, str | None]] = [(p, None) for p in places]
+        if splits := _split_folders(places, output):
+            classes = [(c, split) for p, split in splits.items() for c in _folders(p, output)]
+            loose += sum(_loose(p) for p in splits)
+            for other in (p for p in places if p not in splits):
+                self._note(f"{other} lies beside the folders of the split and is left out")
+        if loose:
+            self._note(f"{loose} pictures beside the class folders of {folder} are left out")
+        counts = {c.name: 0 for c, _ in classes}
+        for inner, split in classes:
+            for file in _walk(inner, output):
+                counts[inner.name] += 1
+                yield Candidate(file, file.relative_to(root).as_posix(), inner.name, split)
+        for name, count in counts.items():
+            if not count:
+                raise SourceError(
+                    f"class folder {readable(name)!r} of {folder} is empty",
+                    hint="put its pictures inside, or remove the folder",
+                )
+
+    def _note(self, text: str) -> None:
+        self.notes.append(readable(text))
+
+
+def _at_risk(source: Path, out: Path) -> SourceError:
+    return SourceError(
+        f"{source} lies inside the output {out}, whose pictures are written anew",
+        hint="choose another folder with --out",
     )
 
 
@@ -85,39 +170,46 @@ def _only_folder(root: Path) -> Path:
     return root
 
 
-def _from_folder(root: Path, exclude: Path | None) -> Iterator[Candidate]:
-    classes = _folders(root, exclude)
-    loose = [p for p in root.iterdir() if p.is_file() and p.suffix.lower() in SUFFIXES]
-    if loose:
-        log.warning(
-            "%s pictures lie beside the class folders of %s and are left out", len(loose), root
-        )
-    if not classes:
-        what = "no class folders" if loose else "nothing"
-        raise SourceError(
-            f"{root} holds {what}", hint="expected one folder per class, with its pictures inside"
-        )
-    if all(p.name.lower() in SPLIT_NAMES for p in classes):
-        for folder in classes:
-            for inner in _folders(folder, exclude):
-                yield from _from_class(root, inner, SPLIT_NAMES[folder.name.lower()])
-        return
-    for folder in classes:
-        yield from _from_class(root, folder, None)
+def _split_folders(places: list[Path], output: Path) -> dict[Path, str]:
+    """Folders named like splits that hold class folders; none where the names mean classes."""
+    named = {p: SPLIT_NAMES[p.name.lower()] for p in places if p.name.lower() in SPLIT_NAMES}
+    enough = len(named) == len(places) or len(set(named.values())) > 1
+    return named if named and enough and all(_folders(p, output) for p in named) else {}
 
 
-def _folders(root: Path, exclude: Path | None) -> list[Path]:
-    found = (p for p in root.iterdir() if p.is_dir() and not p.name.startswith((".", "__MACOSX")))
-    return sorted(p for p in found if exclude is None or p.resolve() != exclude.resolve())
+def _loose(folder: Path) -> int:
+    return sum(p.suffix.lower() in SUFFIXES and p.is_file() for p in folder.iterdir())
 
 
-def _from_class(root: Path, folder: Path, split: str | None) -> Iterator[Candidate]:
-    # os.walk does not follow links to folders, so a loop of links can't hang it.
-    for parent, folders, names in os.walk(folder):
+def _folders(root: Path, output: Path) -> list[Path]:
+    """The folders in `root`, sorted; no hidden ones, no output, no link back to `root`."""
+    above = {os.path.realpath(p) for p in (root, *Path(os.path.abspath(root)).parents)}
+    try:
+        found = sorted(p for p in root.iterdir() if p.is_dir())
+    except OSError as error:
+        raise explain_os_error(error) from None
+    named = (p for p in found if not p.name.startswith((".", "__MACOSX")))
+    return [p for p in named if os.path.realpath(p) not in above | {str(output)}]
+
+
+def _walk(folder: Path, output: Path) -> Iterator[Path]:
+    """Every file below, links to folders followed, each real folder once, `output` left out."""
+
+    def unlisted(error: OSError) -> None:
+        log.warning("%s can't be listed: %s", error.filename, error.strerror)
+        closed.append(Path(error.filename))
+
+    closed: list[Path] = []
+    seen = {str(output)}
+    for parent, folders, names in os.walk(folder, followlinks=True, onerror=unlisted):
+        real = os.path.realpath(parent)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
         folders.sort()
-        for name in sorted(names):
-            file = Path(parent, name)
-            yield Candidate(file, file.relative_to(root).as_posix(), folder.name, split)
+        yield from (Path(parent, name) for name in sorted(names))
+    yield from closed  # each becomes a row that says so
 
 
 def _check(candidates: list[Candidate], sources: Sequence[Path | str]) -> None:
@@ -132,7 +224,8 @@ def _check(candidates: list[Candidate], sources: Sequence[Path | str]) -> None:
         )
     lowered: dict[str, str] = {}
     for label in labels:
-        other = lowered.setdefault(label.lower(), label)
+        key = unicodedata.normalize("NFC", label).casefold()
+        other = lowered.setdefault(key, label)
         if other != label:
             raise SourceError(
                 f"the classes {other!r} and {label!r} differ in upper and lower case only",

@@ -3,27 +3,43 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from ..config import PrepareConfig
-from ..core.manifest import Row
-from .duplicates import MIN_CORRELATION, SURE_CORRELATION, correlation, groups_of, near_pairs
+from ..core.manifest import SPLITS, Row
+from ..errors import SourceError
+from .duplicates import (
+    SAME_BITS,
+    Pairs,
+    alike,
+    correlations,
+    groups_of,
+    hash_bits,
+    near_pairs,
+    same_photo,
+)
 from .inspect import Finding
 from .split import assign_splits
 
 Pair = tuple[int, int]
 
 
-def decide(findings: Sequence[Finding], config: PrepareConfig) -> list[Row]:
-    """One row per finding, in order: rejected with a reason, or kept with a group and a split."""
+def decide(findings: Sequence[Finding], config: PrepareConfig) -> tuple[list[Row], list[str]]:
+    """One row per finding, in order: rejected with a reason, or kept with a group and a split.
+
+    Also notes on what a person should know.
+    """
     rows = [_row(finding) for finding in findings]
-    pairs = _pairs(findings, config.near_distance)
-    _reject_conflicts(rows, [p for p in pairs if _same_photo(findings, p)])
+    near, same = _pairs(findings, config.near_distance)
+    same += _equal_bytes(rows)
+    _reject_conflicts(rows, same)
     _reject_exact(rows)
-    _group(rows, pairs, config.drop_near)
-    _split(rows, config)
-    return rows
+    _group(rows, near, config.drop_near)
+    notes = _split(rows, config)
+    return rows, notes + _leak_notes(rows)
 
 
 def _row(finding: Finding) -> Row:
@@ -40,8 +56,8 @@ def _row(finding: Finding) -> Row:
         width=width,
         height=height,
         mode=finding.mode,
-        group=finding.candidate.group,
-        split=finding.candidate.split,
+        group=None if finding.reason else finding.candidate.group,
+        split=None if finding.reason else finding.candidate.split,
         phash=None if finding.phash is None else f"{finding.phash:016x}",
         brightness=finding.brightness,
         contrast=finding.contrast,
@@ -49,25 +65,31 @@ def _row(finding: Finding) -> Row:
     )
 
 
-def _pairs(findings: Sequence[Finding], distance: int) -> list[Pair]:
-    """Pairs of good pictures that look alike: hashes near, and the grey pictures correlate."""
-    good = [i for i, f in enumerate(findings) if f.reason is None]
-    hashes = [findings[i].phash or 0 for i in good]
-    found = ((good[a], good[b]) for a, b in near_pairs(hashes, distance))
-    return sorted(p for p in found if _correlation(findings, p) >= MIN_CORRELATION)
+def _pairs(findings: Sequence[Finding], distance: int) -> tuple[list[Pair], list[Pair]]:
+    """Near-duplicates, and pairs that are one photo; both signals must agree."""
+    good = [i for i, f in enumerate(findings) if f.reason is None and f.grey is not None]
+    if len(good) < 2:
+        return [], []
+    hashes = np.array([findings[i].phash or 0 for i in good], np.uint64)
+    greys = np.stack([g for i in good if (g := findings[i].grey) is not None])
+    pairs = near_pairs(hashes, max(distance, SAME_BITS))
+    bits, likeness = hash_bits(hashes, pairs), correlations(greys, pairs)
+    places = np.asarray(good)
+    near = pairs[(bits <= distance) & alike(bits, likeness)]
+    return _tuples(places, near), _tuples(places, pairs[same_photo(bits, likeness)])
 
 
-def _correlation(findings: Sequence[Finding], pair: Pair) -> float:
-    a, b = findings[pair[0]].grey, findings[pair[1]].grey
-    return 0.0 if a is None or b is None else correlation(a, b)
+def _tuples(places: Pairs, pairs: Pairs) -> list[Pair]:
+    return [(int(places[a]), int(places[b])) for a, b in pairs]
 
 
-def _same_photo(findings: Sequence[Finding], pair: Pair) -> bool:
-    a, b = findings[pair[0]], findings[pair[1]]
-    return a.sha256 == b.sha256 or _correlation(findings, pair) >= SURE_CORRELATION
+def _equal_bytes(rows: Sequence[Row]) -> list[Pair]:
+    first: dict[str, int] = {}
+    kept = [(i, row.sha256) for i, row in enumerate(rows) if row.kept and row.sha256]
+    return [(first[sha], i) for i, sha in kept if first.setdefault(sha, i) != i]
 
 
-def _reject_conflicts(rows: list[Row], same: list[Pair]) -> None:
+def _reject_conflicts(rows: list[Row], same: Iterable[Pair]) -> None:
     """The same photo under two labels: nobody knows which is right, so all its copies go."""
     members = defaultdict(list)
     for index, root in enumerate(groups_of(len(rows), same)):
@@ -76,9 +98,11 @@ def _reject_conflicts(rows: list[Row], same: list[Pair]) -> None:
         labels = sorted({rows[i].label for i in group})
         if len(labels) < 2:
             continue
+        paths = {i: next(rows[j].path for j in group if rows[j].label != rows[i].label)
+                 for i in group}  # fmt: skip
         for i in group:
-            other = next(rows[j].path for j in group if rows[j].label != rows[i].label)
-            rows[i] = _rejected(rows[i], "conflict", f"also filed as {' and '.join(labels)}", other)
+            detail = f"the same photo is filed under {' and '.join(labels)}"
+            rows[i] = _rejected(rows[i], "conflict", detail, paths[i])
 
 
 def _reject_exact(rows: list[Row]) -> None:
@@ -91,43 +115,69 @@ def _reject_exact(rows: list[Row]) -> None:
             rows[i] = _rejected(row, "exact_duplicate", "the same bytes", original.path)
 
 
-def _group(rows: list[Row], pairs: list[Pair], drop_near: bool) -> None:
+def _group(rows: list[Row], near: Sequence[Pair], drop_near: bool) -> None:
     """Give every kept row a group: its own, its source's, or the one of its near-duplicates."""
-    links = [(a, b) for a, b in pairs if rows[a].kept and rows[b].kept]
+    near = [(a, b) for a, b in near if rows[a].kept and rows[b].kept]
+    if drop_near:
+        for i, root in enumerate(groups_of(len(rows), near)):
+            if root != i:
+                rows[i] = _rejected(rows[i], "near_duplicate", "looks the same", rows[root].path)
+        near = []
     named: dict[str, int] = {}
+    links = list(near)
     for i, row in enumerate(rows):
         if row.kept and row.group is not None:
             links.append((named.setdefault(row.group, i), i))
-    roots = groups_of(len(rows), links)
-    near = {i for pair in pairs for i in pair}
-    for i, row in enumerate(rows):
-        if not row.kept:
-            continue
-        original = rows[roots[i]]
-        if drop_near and i in near and roots[i] != i and original.kept:
-            rows[i] = _rejected(row, "near_duplicate", "looks the same", original.path)
-        else:
-            group = f"g{(original.sha256 or '')[:16]}"
-            duplicate_of = original.path if roots[i] != i and i in near else None
-            rows[i] = replace(row, group=group, duplicate_of=duplicate_of)
+    members = defaultdict(list)
+    for i, root in enumerate(groups_of(len(rows), links)):
+        if rows[i].kept:
+            members[root].append(i)
+    original = {i: root for i, root in enumerate(groups_of(len(rows), near)) if root != i}
+    for group in members.values():
+        # The smallest hash names the group: a renamed or added file doesn't move it.
+        name = "g" + min(rows[i].sha256 or "" for i in group)[:16]
+        for i in group:
+            copy_of = rows[original[i]].path if i in original else None
+            rows[i] = replace(rows[i], group=name, duplicate_of=copy_of)
 
 
-def _split(rows: list[Row], config: PrepareConfig) -> None:
-    """A person's own split is respected; the other pictures are dealt out by group."""
-    own = {row.group: row.split for row in rows if row.kept and row.split}
-    free = [i for i, row in enumerate(rows) if row.kept and row.split is None]
-    follow = [i for i in free if rows[i].group in own]
-    dealt = [i for i in free if rows[i].group not in own]
+def _split(rows: list[Row], config: PrepareConfig) -> list[str]:
+    """Deal out the pictures that no person has placed.
+
+    A person's split stands. Pictures without one fill train and the splits that the person did
+    not give; where every picture has one, a missing validation or test comes out of train.
+    """
+    kept = [i for i, row in enumerate(rows) if row.kept]
+    own = defaultdict(set)
+    for i in kept:
+        if rows[i].split:
+            own[rows[i].group].add(rows[i].split)
+    given = {rows[i].split for i in kept} - {None}
+    open_splits = [s for s in SPLITS if s not in given or s == "train"]
+    pool = [i for i in kept if rows[i].split is None]
+    notes = []
+    if not pool and open_splits != ["train"]:
+        pool = [i for i in kept if own[rows[i].group] == {"train"}]
+        missing = " and ".join(s for s in open_splits if s in {"validation", "test"} - given)
+        notes.append(f"the source gave no {missing} split; it was taken out of its training part")
+        own = defaultdict(set, {g: s for g, s in own.items() if s != {"train"}})
+    if kept and not pool and "train" not in given:
+        raise SourceError("the source's split has no train part", hint="add a folder train/")
+    # A picture without a split follows the near-copies that have one.
+    followed = {g: min(s, key=SPLITS.index) for g, s in own.items()}
+    dealt = [i for i in pool if rows[i].group not in followed]
     splits = assign_splits(
         [rows[i].group or "" for i in dealt],
         [rows[i].label for i in dealt],
-        config.ratios,
+        [config.ratios[SPLITS.index(s)] for s in open_splits],
         config.seed,
+        open_splits,
     )
-    for i, split in zip(dealt, splits, strict=True):
+    chosen = dict(zip(dealt, splits, strict=True))
+    for i in pool:
+        split = chosen[i] if i in chosen else followed[rows[i].group]
         rows[i] = replace(rows[i], split=split)
-    for i in follow:
-        rows[i] = replace(rows[i], split=own[rows[i].group])
+    return notes
 
 
 def _rejected(row: Row, reason: str, detail: str, duplicate_of: str) -> Row:
@@ -137,10 +187,17 @@ def _rejected(row: Row, reason: str, detail: str, duplicate_of: str) -> Row:
     )  # fmt: skip
 
 
-def leaks(rows: Sequence[Row]) -> list[str]:
+def leaks(rows: Iterable[Row]) -> list[str]:
     """Groups that a person's own split puts on two sides."""
     splits = defaultdict(set)
     for row in rows:
         if row.kept and row.group:
             splits[row.group].add(row.split)
     return sorted(group for group, found in splits.items() if len(found) > 1)
+
+
+def _leak_notes(rows: Sequence[Row]) -> list[str]:
+    count = len(leaks(rows))
+    if not count:
+        return []
+    return [f"the source's own split puts near-copies on two sides: {count} groups leak"]

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
+import io
 import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,15 +16,16 @@ from ..config import PrepareConfig
 from ..core.image import Limits, read_bytes, read_header, read_image
 from ..core.preprocess import resize_short_side
 from ..errors import ImageError, StorageError, explain_os_error
-from .collect import Candidate
+from .collect import Candidate, readable
 
 GREY_SIDE = 32  # the small grey picture that hashes and checks look at
+DETAIL_SIDE = 256  # short side at which contrast and sharpness are measured
 _AS_REASON = {"too_many_pixels": "unreadable", "too_many_bytes": "unreadable"}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one look found. `grey` is float32 [32, 32], 0 to 255; None where unreadable."""
+    """What one look found. `grey` is uint8 [32, 32]; None where unreadable. `size` is upright."""
 
     candidate: Candidate
     reason: str | None = None
@@ -37,33 +36,10 @@ class Finding:
     mode: str | None = None
     size: tuple[int, int] | None = None
     phash: int | None = None
-    grey: NDArray[np.float32] | None = None
+    grey: NDArray[np.uint8] | None = None
     brightness: float | None = None
     contrast: float | None = None
     sharpness: float | None = None
-
-
-def inspect_all(
-    candidates: Sequence[Candidate], staging: Path, config: PrepareConfig
-) -> Iterator[Finding]:
-    """Look at every file, in processes, in order; copies go to `staging`/<sha256>.<format>."""
-    staging.mkdir(parents=True, exist_ok=True)
-    workers = min(config.workers or os.cpu_count() or 1, max(1, len(candidates) // 16))
-    if workers == 1:
-        for candidate in candidates:
-            yield inspect_one(candidate, staging, config)
-        return
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context)
-    try:
-        tasks = ((c, staging, config) for c in candidates)
-        yield from pool.map(_inspect_task, tasks, chunksize=16)
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _inspect_task(task: tuple[Candidate, Path, PrepareConfig]) -> Finding:
-    return inspect_one(*task)
 
 
 def inspect_one(candidate: Candidate, staging: Path, config: PrepareConfig) -> Finding:
@@ -74,39 +50,45 @@ def inspect_one(candidate: Candidate, staging: Path, config: PrepareConfig) -> F
         return _look(candidate, data, limits, staging, config)
     except ImageError as error:
         reason = _AS_REASON.get(error.code, error.code)
-        return Finding(candidate, reason, error.message, *_identity(candidate.file))
+        return _failed(candidate, reason, error.message, config.max_bytes)
     except StorageError:
         raise
     except Exception as error:  # a decoder's own fault must not stop the other files
         detail = f"{type(error).__name__}: {error}"
-        return Finding(candidate, "unreadable", detail, *_identity(candidate.file))
+        return _failed(candidate, "unreadable", detail, config.max_bytes)
 
 
-def _identity(file: Path) -> tuple[str | None, int | None]:
+def _failed(candidate: Candidate, reason: str, detail: str, max_bytes: int) -> Finding:
+    # Archives lie in a temporary folder whose name means nothing to a reader.
+    detail = readable(detail.replace(str(candidate.file), candidate.file.name))
     try:
-        digest = hashlib.sha256()
-        with file.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-        return digest.hexdigest(), file.stat().st_size
-    except OSError:
-        return None, None
+        if not candidate.file.is_file():  # opening a pipe would wait for ever
+            return Finding(candidate, reason, detail)
+        size = candidate.file.stat().st_size
+        digest = None
+        if size <= max_bytes:
+            digest = hashlib.sha256(candidate.file.read_bytes()).hexdigest()
+        return Finding(candidate, reason, detail, digest, size)
+    except (OSError, ValueError):
+        return Finding(candidate, reason, detail)
 
 
 def _look(
     candidate: Candidate, data: bytes, limits: Limits, staging: Path, config: PrepareConfig
 ) -> Finding:
     header = read_header(data, limits)
-    image = read_image(data, limits, config.size)
+    image = read_image(data, limits, max(config.size, DETAIL_SIDE))
+    copy = _fit(image, config.size)
+    detail = np.asarray(
+        _fit(copy if min(copy.size) >= DETAIL_SIDE else image, DETAIL_SIDE).convert("L"), np.float32
+    )
     grey = _small_grey(image)
     sha256 = hashlib.sha256(data).hexdigest()
-    turned = header.orientation >= 5
-    width, height = (header.height, header.width) if turned else (header.width, header.height)
-    detail_grey = np.asarray(_fit(image, 256).convert("L"), np.float32)
-    contrast = float(detail_grey.std())
+    contrast = float(detail.std())
     blank = contrast < config.blank_range
     if not blank:
-        _write_copy(image, staging / f"{sha256}.{config.format}", config)
+        _write_copy(copy, staging / f"{sha256}.{config.format}", config)
+    turned = header.orientation >= 5
     return Finding(
         candidate,
         "blank" if blank else None,
@@ -115,23 +97,24 @@ def _look(
         len(data),
         header.format,
         header.mode,
-        (width, height),
+        (header.height, header.width) if turned else (header.width, header.height),
         perceptual_hash(grey),
         grey,
-        float(detail_grey.mean()) / 255,
+        float(detail.mean()) / 255,
         contrast / 255,
-        _sharpness(detail_grey),
+        _sharpness(detail),
     )
 
 
 def _fit(image: Image.Image, side: int) -> Image.Image:
+    """Never enlarged: what a camera didn't see is not made up."""
     return resize_short_side(image, side) if min(image.size) > side else image
 
 
-def _small_grey(image: Image.Image) -> NDArray[np.float32]:
+def _small_grey(image: Image.Image) -> NDArray[np.uint8]:
     size = (GREY_SIDE, GREY_SIDE)
     small = image.convert("L").resize(size, Image.Resampling.BOX, reducing_gap=2.0)
-    return np.asarray(small, np.float32)
+    return np.asarray(small, np.uint8)
 
 
 def _sharpness(grey: NDArray[np.float32]) -> float:
@@ -152,20 +135,29 @@ def _dct_rows(count: int, side: int) -> NDArray[np.float64]:
 _DCT = _dct_rows(8, GREY_SIDE)
 
 
-def perceptual_hash(grey: NDArray[np.float32]) -> int:
+def perceptual_hash(grey: NDArray[np.uint8]) -> int:
     """pHash, 64 bits: which of the 8 x 8 lowest DCT terms lie over their median (Zauner 2010)."""
-    low = (_DCT @ grey.astype(np.float64) @ _DCT.T).ravel()
+    # einsum, not BLAS: the same bits on every machine and in every process
+    low = np.einsum("ij,jk,lk->il", _DCT, grey.astype(np.float64), _DCT, optimize=False).ravel()
     bits = low > np.median(low[1:])
-    return int("".join("1" if b else "0" for b in bits), 2)
+    return int.from_bytes(np.packbits(bits).tobytes(), "big")
 
 
-def _write_copy(image: Image.Image, path: Path, config: PrepareConfig) -> None:
-    # An unfinished copy is harmless: the data set counts only once dataset.json is written.
-    small = _fit(image, config.size)
+def _write_copy(copy: Image.Image, path: Path, config: PrepareConfig) -> None:
+    buffer = io.BytesIO()
     try:
         if config.format == "png":
-            small.save(path, "PNG", compress_level=3)
+            copy.save(buffer, "PNG", compress_level=3)
         else:
-            small.save(path, "JPEG", quality=config.quality, subsampling=0)
+            copy.save(buffer, "JPEG", quality=config.quality, subsampling=0)
+    except (OSError, ValueError) as error:  # JPEG ends at 65,535 pixels a side
+        width, height = copy.size
+        raise ImageError(f"no copy of {width} x {height} pixels can be made: {error}") from None
+    # An unfinished copy is harmless: the data set counts only once dataset.json is written.
+    # Exact duplicates share the name: each process writes its own file and renames it.
+    part = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        part.write_bytes(buffer.getvalue())
+        part.replace(path)
     except OSError as error:
         raise explain_os_error(error) from None

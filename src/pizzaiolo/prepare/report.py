@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,15 @@ from .. import __version__
 from ..core.labels import human
 from ..core.manifest import SPLITS, Dataset, Row
 from ..core.page import thumbnail, write_page
+from .decide import leaks
 
 TEMPLATE = Path(__file__).with_name("report.html")
-MAX_PER_REASON, MAX_GROUPS, SAMPLES, SIDE = 24, 24, 6, 128
+SIDE = 128  # short side of the small pictures, pixels; about 5 KB each in the page
+MAX_PER_REASON, MAX_GROUPS, MAX_IN_GROUP = 24, 24, 6
+MAX_SAMPLES, SAMPLES, MAX_CLASSES = 120, 8, 60
 
 REASONS = {
-    "unreadable": "damaged or not decodable",
+    "unreadable": "damaged, or too large to be decoded",
     "not_an_image": "no picture by content, whatever the name says",
     "too_small": "too few pixels to tell anything",
     "blank": "one flat colour",
@@ -26,13 +29,20 @@ REASONS = {
 }
 
 
-def write_report(dataset: Dataset, summary: dict[str, Any], files: Mapping[str, Path]) -> None:
+def write_report(
+    dataset: Dataset, summary: dict[str, Any], notes: Sequence[str], files: Mapping[str, Path]
+) -> None:
     """Write report.html; `files` tells where each source path lies, for the small pictures."""
+    labels = dataset.labels.names
+    title = ", ".join(human(n) for n in labels[:6]) + (", ..." if len(labels) > 6 else "")
     values = {
-        "title": f"Data report: {', '.join(human(n) for n in dataset.labels.names)}",
-        "subtitle": f"{summary['found']:,} files found, {summary['kept']:,} pictures kept",
+        "title": f"Data report: {title}",
+        "subtitle": f"{summary['found']:,} files found, {summary['kept']:,} pictures kept, "
+        f"in {summary['seconds']:.1f} s",
         "version": __version__,
         "summary": summary,
+        "notes": list(notes),
+        "leaks": len(leaks(dataset.rows)),
         "splits": SPLITS,
         "classes": _classes(dataset),
         "reasons": _reasons(dataset, files),
@@ -43,11 +53,15 @@ def write_report(dataset: Dataset, summary: dict[str, Any], files: Mapping[str, 
 
 
 def _classes(dataset: Dataset) -> list[dict[str, Any]]:
+    found = Counter(row.label for row in dataset.rows)
+    counts = Counter((row.label, row.split) for row in dataset.rows if row.kept)
+    most = max(Counter(row.label for row in dataset.rows if row.kept).values())
     table = []
     for name in dataset.labels.names:
-        counts = {s: sum(r.label == name for r in dataset.split(s)) for s in SPLITS}
-        found = sum(row.label == name for row in dataset.rows)
-        table.append({"name": name, "found": found, "counts": counts, "kept": sum(counts.values())})
+        own = {split: counts[name, split] for split in SPLITS}
+        kept = sum(own.values())
+        row = {"name": name, "found": found[name], "counts": own, "kept": kept}
+        table.append({**row, "share": kept / most})
     return table
 
 
@@ -56,15 +70,32 @@ def _reasons(dataset: Dataset, files: Mapping[str, Path]) -> list[dict[str, Any]
     for row in dataset.rows:
         if not row.kept:
             by_reason[row.reason or "?"].append(row)
+    most = max((len(rows) for rows in by_reason.values()), default=1)
     sections = []
     for reason, rows in sorted(by_reason.items(), key=lambda item: -len(item[1])):
-        shown = [
-            {"row": row, "picture": thumbnail(files[row.path], SIDE) if row.phash else None}
-            for row in rows[:MAX_PER_REASON]
-        ]
-        meaning = REASONS.get(reason, "")
-        sections.append({"reason": reason, "meaning": meaning, "count": len(rows), "shown": shown})
+        # Copies of one photo beside one another.
+        rows.sort(key=lambda row: row.phash or "" if reason == "conflict" else row.path)
+        shown = [_rejected(row, files) for row in rows[:MAX_PER_REASON]]
+        sections.append(
+            {
+                "name": human(reason),
+                "meaning": REASONS.get(reason, ""),
+                "count": len(rows),
+                "share": len(rows) / most,
+                "shown": shown,
+            }
+        )
     return sections
+
+
+def _rejected(row: Row, files: Mapping[str, Path]) -> dict[str, Any]:
+    copied = row.duplicate_of and row.reason != "conflict"
+    text = f"copy of {row.duplicate_of}" if copied else row.detail or ""
+    return {
+        "row": row,
+        "text": text,
+        "picture": thumbnail(files[row.path], SIDE) if row.phash else None,
+    }
 
 
 def _groups(dataset: Dataset) -> list[dict[str, Any]]:
@@ -72,26 +103,35 @@ def _groups(dataset: Dataset) -> list[dict[str, Any]]:
     for row in dataset.rows:
         if row.kept and row.group:
             members[row.group].append(row)
-    large = sorted((m for m in members.values() if len(m) > 1), key=lambda m: -len(m))
+    leaking = set(leaks(dataset.rows))
+    large = [rows for rows in members.values() if len(rows) > 1]
+    large.sort(key=lambda rows: (rows[0].group not in leaking, -len(rows), rows[0].path))
     return [
         {
-            "split": ", ".join(sorted({r.split or "" for r in rows})),
-            "leak": len({r.split for r in rows}) > 1,
-            "shown": [_shown(dataset, row) for row in rows[:8]],
+            "splits": [s for s in SPLITS if any(row.split == s for row in rows)],
+            "labels": sorted({row.label for row in rows}),
+            "leak": rows[0].group in leaking,
+            "more": max(0, len(rows) - MAX_IN_GROUP),
+            "shown": [_kept(dataset, row) for row in rows[:MAX_IN_GROUP]],
         }
         for rows in large[:MAX_GROUPS]
     ]
 
 
 def _samples(dataset: Dataset) -> list[dict[str, Any]]:
+    by_label: dict[str, list[Row]] = defaultdict(list)
+    for row in dataset.split("train"):
+        by_label[row.label].append(row)
+    names = dataset.labels.names[:MAX_CLASSES]
+    count = max(1, min(SAMPLES, MAX_SAMPLES // len(names)))
     sections = []
-    for name in dataset.labels.names:
-        rows = [row for row in dataset.split("train") if row.label == name]
-        step = max(1, len(rows) // SAMPLES)
-        shown = [_shown(dataset, row) for row in rows[::step][:SAMPLES]]
-        sections.append({"name": name, "shown": shown})
+    for name in names:
+        rows = by_label[name]
+        step = max(1, len(rows) // count)
+        shown = [_kept(dataset, row) for row in rows[::step][:count]]
+        sections.append({"name": human(name), "shown": shown})
     return sections
 
 
-def _shown(dataset: Dataset, row: Row) -> dict[str, Any]:
-    return {"row": row, "picture": thumbnail(dataset.picture(row), SIDE)}
+def _kept(dataset: Dataset, row: Row) -> dict[str, Any]:
+    return {"row": row, "text": "", "picture": thumbnail(dataset.picture(row), SIDE)}

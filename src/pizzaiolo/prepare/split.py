@@ -1,47 +1,66 @@
-"""The split: grouped, stratified by class, seeded, and the same for the same pictures."""
+"""The split: grouped, stratified by class, seeded, and nearly the same when pictures are added."""
 
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from ..core.manifest import SPLITS
 
 
 def assign_splits(
-    groups: Sequence[str], labels: Sequence[str], ratios: Sequence[float], seed: int
+    groups: Sequence[str],
+    labels: Sequence[str],
+    ratios: Sequence[float],
+    seed: int,
+    splits: Sequence[str] = SPLITS,
 ) -> list[str]:
     """A split for every picture; all of a group get the same one.
 
-    Within each class the groups are ordered by a hash of seed and name, and dealt out so that
-    every split comes as near to its ratio as the groups allow; each split gets at least one
-    group of each class that has three.
+    The groups of a class (of mixed groups: the commonest label) are ordered by a hash of seed
+    and name and cut at the ratios, so a new picture moves few others. Each split gets a group
+    of every class that has as many groups as there are splits.
     """
-    strata: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    members: dict[str, Counter[str]] = defaultdict(Counter)
     for group, label in zip(groups, labels, strict=True):
-        strata[label][group] += 1
+        members[group][label] += 1
+    strata: dict[str, dict[str, int]] = defaultdict(dict)
+    for group, found in members.items():
+        label = min(found, key=lambda name: (-found[name], name))
+        strata[label][group] = found.total()
     chosen: dict[str, str] = {}
     for label in sorted(strata):
-        chosen |= _deal(strata[label], ratios, seed)
+        chosen |= _cut(strata[label], ratios, seed, splits)
     return [chosen[group] for group in groups]
 
 
-def _deal(sizes: dict[str, int], ratios: Sequence[float], seed: int) -> dict[str, str]:
+def _cut(
+    sizes: dict[str, int], ratios: Sequence[float], seed: int, splits: Sequence[str]
+) -> dict[str, str]:
     order = sorted(sizes, key=lambda group: _hash(seed, group))
-    wanted = {
-        split: ratio * sum(sizes.values()) for split, ratio in zip(SPLITS, ratios, strict=True)
-    }
-    chosen: dict[str, str] = {}
-    # Large groups first: they are the hardest to place. The sort is stable, so hash order rules.
-    for group in sorted(order, key=lambda g: -sizes[g]):
-        empty = [s for s in SPLITS if s not in chosen.values()]
-        left = len(sizes) - len(chosen)
-        open_splits = empty if empty and left <= len(empty) else SPLITS
-        split = max(open_splits, key=lambda s: wanted[s])
-        chosen[group] = split
-        wanted[split] -= sizes[group]
-    return chosen
+    total, done, cuts = sum(sizes.values()), 0, [0]
+    bounds = [sum(ratios[: n + 1]) / sum(ratios) * total for n in range(len(splits) - 1)]
+    for place, group in enumerate(order):
+        while len(cuts) <= len(bounds) and done + sizes[group] / 2 > bounds[len(cuts) - 1]:
+            cuts.append(place)
+        done += sizes[group]
+    cuts += [len(order)] * (len(splits) + 1 - len(cuts))
+    if len(order) >= len(splits):
+        _leave_none_empty(cuts)
+    return {
+        group: split
+        for n, split in enumerate(splits)
+        for group in order[cuts[n] : cuts[n + 1]]
+    }  # fmt: skip
+
+
+def _leave_none_empty(cuts: list[int]) -> None:
+    """Move the cuts as little as needed for each part to hold something."""
+    for n in range(1, len(cuts) - 1):
+        cuts[n] = max(cuts[n], cuts[n - 1] + 1)
+    for n in range(len(cuts) - 2, 0, -1):
+        cuts[n] = min(cuts[n], cuts[n + 1] - 1)
 
 
 def _hash(seed: int, group: str) -> str:

@@ -9,10 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from ..core.manifest import SPLITS, arrow
-from ..errors import SourceError, nearest
+from ..errors import SourceError, explain_os_error, nearest
 
 COLUMNS = ("path", "label", "split", "group")
-_NAMES = {"val": "validation", "valid": "validation"}
+SPLIT_NAMES = {
+    "train": "train", "training": "train",
+    "val": "validation", "valid": "validation", "validation": "validation",
+    "test": "test", "testing": "test",
+}  # fmt: skip
 TableRow = tuple[Path, str, str, str | None, str | None]
 
 
@@ -24,34 +28,60 @@ def is_table(path: Path) -> bool:
 def read_table(table: Path) -> Iterator[TableRow]:
     """Rows (file, path, label, split, group); paths are relative to the table's folder.
 
-    Raises `SourceError` naming the line for a missing column or value.
+    Raises `SourceError` naming the row for an unknown column, a missing column or a value.
     """
     for number, row in enumerate(_rows(table), start=1):
-        if "url" in row and "path" not in row:
-            raise SourceError(
-                f"{table.name} has a column 'url', and this version reads local files only",
-                hint="download the pictures and give their 'path'",
-            )
+        _check_columns(table, number, row)
+        values = {column: _text(row.get(column)) for column in COLUMNS}
         for column in ("path", "label"):
-            if not str(row.get(column) or "").strip():
-                what = "has no column" if column not in row else f"row {number} has an empty"
+            if not values[column]:
                 raise SourceError(
-                    f"{table.name} {what} {column!r}",
-                    hint=f"columns found: {', '.join(map(str, row))}; expected path and label",
+                    f"{table.name} row {number} has an empty {column!r}",
+                    hint="every picture needs a path and a label",
                 )
-        path = str(row["path"])
-        split = _split(table, number, row.get("split"))
-        group = str(row["group"]) if row.get("group") not in (None, "") else None
-        yield table.parent / path, path, str(row["label"]), split, group
+        path = values["path"]
+        split = _split(table, number, values["split"])
+        group = values["group"] or None
+        yield table.parent / path, Path(path).as_posix(), values["label"], split, group
 
 
-def _split(table: Path, number: int, value: Any) -> str | None:
-    if value in (None, ""):
-        return None
-    name = _NAMES.get(str(value).lower(), str(value).lower())
-    if name not in SPLITS:
+def _text(value: Any) -> str:
+    """A cell as text; none, empty and not-a-number are empty, 0 is not."""
+    return "" if value is None or value != value else str(value).strip()
+
+
+def _check_columns(table: Path, number: int, row: dict[str, Any]) -> None:
+    names = [str(name) for name in row if name is not None]
+    if None in row:
         raise SourceError(
-            f"{table.name} row {number} has split {value!r}", hint=nearest(name, SPLITS)
+            f"{table.name} row {number} has more cells than there are columns",
+            hint='put a path or label that holds a comma into "quotes"',
+        )
+    if "url" in names:
+        raise SourceError(
+            f"{table.name} has a column 'url': not yet, this version reads local files only",
+            hint="download the pictures and give their 'path'",
+        )
+    for name in names:
+        if name not in COLUMNS:
+            raise SourceError(
+                f"{table.name} has an unknown column {name!r}", hint=nearest(name, COLUMNS)
+            )
+    for column in ("path", "label"):
+        if column not in names:
+            raise SourceError(
+                f"{table.name} has no column {column!r}",
+                hint=f"columns found: {', '.join(names)}; expected path and label",
+            )
+
+
+def _split(table: Path, number: int, value: str) -> str | None:
+    if not value:
+        return None
+    name = SPLIT_NAMES.get(value.lower())
+    if name is None:
+        raise SourceError(
+            f"{table.name} row {number} has split {value!r}", hint=nearest(value.lower(), SPLITS)
         )
     return name
 
@@ -68,6 +98,8 @@ def _rows(table: Path) -> Iterator[dict[str, Any]]:
                 yield from csv.DictReader(file, delimiter=delimiter)
     except (ValueError, csv.Error) as error:  # ArrowInvalid and UnicodeDecodeError are ValueErrors
         raise SourceError(f"{table} can't be read: {error}") from None
+    except OSError as error:
+        raise explain_os_error(error) from None
 
 
 def _json_lines(table: Path) -> Iterator[dict[str, Any]]:
