@@ -190,7 +190,7 @@ class TorchEngine:
         return probabilities.numpy(), embedding.numpy()
 
 
-def load(model: Path | str, code: str | None = None) -> Predictor:
+def load_file(model: Path | str, code: str | None = None) -> Predictor:
     """A Predictor from a RUN folder or a model file.
 
     `code` ("path/to/file.py:Class") names the source of a `.pt` model of a person's own module.

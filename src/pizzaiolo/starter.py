@@ -11,10 +11,9 @@ from pathlib import Path
 from .console import note
 from .core.bundle import cache_folder, find_model
 from .errors import MissingExtraError, ModelFileError
-from .predict import Predictor
-from .predict import load as load_file
+from .predict import Predictor, load_file
 
-VERSION = 1
+VERSION = 2
 
 
 def load(model: Path | str | None = None, code: str | None = None) -> Predictor:

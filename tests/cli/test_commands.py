@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pizzaiolo.config import SECTIONS
-from pizzaiolo.predict import load
+from pizzaiolo.starter import load
 
 
 def run(*arguments: str, **options: object) -> "subprocess.CompletedProcess[str]":

@@ -49,7 +49,7 @@ def test_predict_on_onnx_loads_no_torch(starter: Path, pizza_file: Path) -> None
 
 def test_serve_on_onnx_loads_no_torch(starter: Path) -> None:
     code = (
-        "from pizzaiolo.predict import load\nfrom pizzaiolo.serve.app import create_app\n"
+        "from pizzaiolo.starter import load\nfrom pizzaiolo.serve.app import create_app\n"
         f"create_app(load({str(starter)!r}))"
     )
     assert not loaded(code) & TRAINING

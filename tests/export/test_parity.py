@@ -7,7 +7,7 @@ import pytest
 
 from pizzaiolo.errors import GateError
 from pizzaiolo.export.parity import Parity, check, compare, load_pixels
-from pizzaiolo.predict import Predictor, load
+from pizzaiolo.predict import Predictor, load_file
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +16,7 @@ def files(photos: Path) -> list[Path]:
 
 
 def test_a_model_agrees_with_itself(starter: Path, files: list[Path]) -> None:
-    model = load(starter)
+    model = load_file(starter)
     parity = compare(model, model, files, load_pixels(model, files))
     assert parity == Parity(3, parity.max_abs_difference, 1.0)
     assert parity.max_abs_difference < 1e-6
@@ -24,7 +24,7 @@ def test_a_model_agrees_with_itself(starter: Path, files: list[Path]) -> None:
 
 
 def test_a_wrong_model_is_caught(starter: Path, files: list[Path]) -> None:
-    model = load(starter)
+    model = load_file(starter)
 
     def wrong(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         probabilities, embedding = model.run(pixels)
@@ -36,7 +36,7 @@ def test_a_wrong_model_is_caught(starter: Path, files: list[Path]) -> None:
 
 
 def test_a_fixed_batch_is_caught(starter: Path, files: list[Path]) -> None:
-    model = load(starter)
+    model = load_file(starter)
 
     def frozen(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return model.run(pixels[:1])
@@ -46,4 +46,4 @@ def test_a_fixed_batch_is_caught(starter: Path, files: list[Path]) -> None:
 
 
 def test_few_pictures_are_repeated_to_seven(starter: Path, files: list[Path]) -> None:
-    assert len(load_pixels(load(starter), files[:1])) >= 7
+    assert len(load_pixels(load_file(starter), files[:1])) >= 7

@@ -9,12 +9,12 @@ import pytest
 
 from pizzaiolo.core.image import Limits
 from pizzaiolo.errors import InputError, ModelFileError
-from pizzaiolo.predict import Predictor, expand, load
+from pizzaiolo.predict import Predictor, expand, load_file
 
 
 @pytest.fixture(scope="module")
 def predictor(starter: Path) -> Predictor:
-    return load(starter)
+    return load_file(starter)
 
 
 def test_a_path_and_its_bytes_give_the_same_answer(predictor: Predictor, pizza_file: Path) -> None:
@@ -107,13 +107,13 @@ def test_other_files_are_refused(
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(ModelFileError, match=words) as caught:
-        load(tmp_path / name)
+        load_file(tmp_path / name)
     assert caught.value.hint and caught.value.exit_code == 2
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match=r"without model\.pt"):
-        load(tmp_path)
+        load_file(tmp_path)
 
 
 def test_a_malicious_pickle_is_not_executed(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_a_malicious_pickle_is_not_executed(tmp_path: Path) -> None:
     payload = f"cos\nsystem\n(S'touch {marker}'\ntR.".encode()
     (tmp_path / "bad.pt").write_bytes(payload)
     with pytest.raises(ModelFileError):
-        load(tmp_path / "bad.pt")
+        load_file(tmp_path / "bad.pt")
     assert not marker.exists()
 
 
@@ -135,7 +135,7 @@ def test_a_malicious_torch_archive_is_not_executed(tmp_path: Path) -> None:
         archive.writestr("bad/version", "3")
         archive.writestr("bad/byteorder", "little")
     with pytest.raises(ModelFileError):
-        load(path)
+        load_file(path)
     assert not marker.exists()
 
 

@@ -13,7 +13,7 @@ from ..core.bundle import new_folder, write_text
 from ..core.manifest import Dataset
 from ..evaluate.run import evaluate
 from ..export.run import export
-from ..predict import Predictor, load
+from ..predict import Predictor, load_file
 from ..prepare.run import prepare
 from ..starter import load as load_starter
 from ..train.run import train
@@ -40,7 +40,7 @@ def demo(out: Path, per_class: int = 150, seed: int = 0) -> None:
     with _step("export run --out model.onnx"):
         _tell_export(export(out / "run", out / "model.onnx"))
     with _step("predict --model model.onnx photos/..."):
-        _tell_answers(load(out / "model.onnx"), _test_pictures(out), "the trained model")
+        _tell_answers(load_file(out / "model.onnx"), _test_pictures(out), "the trained model")
     with _step(
         "predict photos/...   (no --model: the starter, which never saw a rendered picture)"
     ):

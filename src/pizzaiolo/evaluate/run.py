@@ -15,7 +15,7 @@ from ..core.bundle import new_folder, write_text
 from ..core.labels import NOT_SURE
 from ..core.manifest import Dataset
 from ..core.predictions import Predictions
-from ..predict import load
+from ..predict import load_file
 from . import metrics
 from .infer import infer
 from .intervals import bootstrap, wilson
@@ -35,7 +35,7 @@ def evaluate(
     Writes metrics.json, predictions.parquet and report.html into `out` and returns what
     `evaluate --json` prints. Raises `ModelFileError`, `DatasetError` or `InputError`.
     """
-    predictor, data = load(Path(model), code), Dataset.open(dataset)
+    predictor, data = load_file(Path(model), code), Dataset.open(dataset)
     folder = new_folder(Path(out), "evaluation", "metrics.json")
     predictions = infer(predictor, data, config.split)
     result = measure(predictions, config)

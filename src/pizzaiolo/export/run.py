@@ -12,7 +12,7 @@ from ..core.bundle import atomic_path, find_model
 from ..core.image import SUFFIXES
 from ..core.manifest import Dataset
 from ..errors import DatasetError, InputError, ModelFileError, UsageError
-from ..predict import Predictor, TorchEngine, load
+from ..predict import Predictor, TorchEngine, load_file
 from .parity import Parity, check, compare, load_pixels
 
 FORMATS = {".onnx": "onnx"}
@@ -40,7 +40,7 @@ def export(
         )
     if source.suffix != ".pt":
         raise ModelFileError(f"{source} is exported already, expected a RUN or a .pt file")
-    reference = load(source, code)
+    reference = load_file(source, code)
     files = _pictures(source, sample, config.pictures)
     parity = _export_checked(reference, target, files, config)
     return {
@@ -63,7 +63,7 @@ def _export_checked(
         draft = temporary.with_name(temporary.name + target.suffix)
         try:
             write_onnx(reference.engine.network, reference.card, draft, config.opset)
-            parity = compare(reference, load(draft), files, pixels)
+            parity = compare(reference, load_file(draft), files, pixels)
             check(parity, config.tolerance)
             draft.replace(temporary)
         finally:

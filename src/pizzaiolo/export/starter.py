@@ -17,9 +17,12 @@ PIZZA = 963  # "pizza, pizza pie" of the 1000 ImageNet classes
 BACKBONE = "tf_efficientnet_lite0"
 
 # Calibration, confidence = sigmoid(SLOPE * logit(p) + OFFSET) for p = P(class 963): a logistic
-# regression on the training part (979 photos) of a Food-101 subset, pizza against other dishes.
-SLOPE, OFFSET = 1.0, 0.0
-CHOSEN_ON = "the training part (70 %) of a Food-101 subset: 700 pizzas, 700 other dishes"
+# regression on the training part (980 photos) of a Food-101 subset, pizza against other dishes.
+SLOPE, OFFSET = 1.374, 3.778
+# The confidence with the best balanced accuracy on the same photos (p = 0.08: 96.8 %); between
+# BAND and it a picture is called pizza by the odds and not by the threshold: "Not sure".
+THRESHOLD, BAND = 0.6, 0.4
+CHOSEN_ON = "the training part (980 photos) of a Food-101 subset: 700 pizzas, 700 other dishes"
 
 
 class PizzaOfImageNet(nn.Module):
@@ -45,7 +48,12 @@ class PizzaOfImageNet(nn.Module):
 def starter_card() -> Card:
     """What the starter says of itself."""
     return Card(
-        labels=Labels(("not_pizza", "pizza"), positive="pizza"),
+        labels=Labels(
+            ("not_pizza", "pizza"),
+            positive="pizza",
+            threshold=THRESHOLD,
+            reject_band=(BAND, THRESHOLD),
+        ),
         preprocess=Preprocess(),
         architecture={"kind": "starter", "name": BACKBONE, "imagenet_class": PIZZA},
         data={"chosen_on": CHOSEN_ON},
