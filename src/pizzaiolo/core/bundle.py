@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from .card import Card
 
 KINDS = {".pt": "pytorch", ".onnx": "onnx"}
 CARD_KEY = "pizzaiolo_card"
+UNFINISHED = ".unfinished"  # stands in a result's folder until the result is whole
 
 
 @contextmanager
@@ -23,6 +25,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     Raises `StorageError` for a full disk or a folder that can't be written.
     """
+    if path.is_dir():
+        raise StorageError(f"{path} is a folder, expected a file")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(
@@ -68,14 +72,16 @@ def write_text(path: Path, text: str) -> None:
 def new_folder(path: Path, what: str, own_file: str) -> Path:
     """Make the folder of a result, or take one that is empty or holds an earlier such result.
 
-    `own_file` is the file by which an earlier result is known; any other content is left alone
-    and is an error, so that a mistyped `--out` harms nothing.
+    `own_file` is the file by which an earlier result is known, `UNFINISHED` tells of one that
+    was cut off; any other content is left alone and is an error, so that a mistyped `--out`
+    harms nothing.
     """
     if path.exists() and not path.is_dir():
         raise StorageError(f"{path} is a file, expected a folder for the {what}")
     try:
         path.mkdir(parents=True, exist_ok=True)
-        strangers = any(path.iterdir()) and not (path / own_file).exists()
+        known = any((path / name).exists() for name in (own_file, UNFINISHED))
+        strangers = any(path.iterdir()) and not known
     except OSError as error:
         raise explain_os_error(error) from None
     if strangers:
@@ -86,6 +92,50 @@ def new_folder(path: Path, what: str, own_file: str) -> Path:
     if not os.access(path, os.W_OK):
         raise StorageError(f"no permission to write to {path}", hint="choose another --out")
     return path
+
+
+@contextmanager
+def result_folder(path: Path, what: str, own_file: str) -> Iterator[Path]:
+    """A folder for a result's files, which move into `path` together when the block succeeds.
+
+    Until then an earlier result in `path` stays as it is; when the block fails nothing is left
+    of the new one. Raises `StorageError` as `new_folder` does, and for a full disk.
+    """
+    is_new = not path.exists()
+    draft = new_folder(path, what, own_file) / UNFINISHED
+    try:
+        _remove(draft)
+        draft.mkdir()
+        yield draft
+    except BaseException as error:
+        with suppress(OSError):
+            _remove(draft)
+            if is_new:
+                path.rmdir()
+        if isinstance(error, OSError):
+            raise explain_os_error(error) from None
+        raise
+    _publish(draft, path, own_file)
+
+
+def _publish(draft: Path, path: Path, own_file: str) -> None:
+    """Old files go before new ones come: those of two results never stand side by side."""
+    names = sorted((file.name for file in draft.iterdir()), key=lambda name: name != own_file)
+    try:
+        for name in names:
+            _remove(path / name)
+        for name in reversed(names):
+            (draft / name).replace(path / name)
+        draft.rmdir()
+    except OSError as error:
+        raise explain_os_error(error) from None
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def cache_folder() -> Path:
@@ -123,8 +173,13 @@ def save_pt(path: Path, card: Card, state: dict[str, Any]) -> None:
     """Write a `.pt` model file: card and tensors only, readable with `weights_only=True`."""
     import torch
 
-    with atomic_path(path) as temporary:
-        torch.save({CARD_KEY: card.to_json(), "state": state}, temporary)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        try:
+            torch.save({CARD_KEY: card.to_json(), "state": state}, file)
+        except RuntimeError as error:  # torch's archive hides the fault of the disk behind its own
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
 
 
 def load_pt(path: Path) -> tuple[Card, dict[str, Any]]:
@@ -141,6 +196,8 @@ def load_pt(path: Path) -> tuple[Card, dict[str, Any]]:
         raise _not_ours(path, str(error).splitlines()[0][:200]) from None
     if not isinstance(content, dict) or CARD_KEY not in content:
         raise _not_ours(path, "it holds no card")
+    if not isinstance(content.get("state"), dict):
+        raise _not_ours(path, "it holds no tensors")
     return Card.from_json(content[CARD_KEY]), content["state"]
 
 

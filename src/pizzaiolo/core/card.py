@@ -6,7 +6,8 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..errors import ModelFileError
+from ..config import Config, from_dict
+from ..errors import ModelFileError, UsageError
 from .labels import Labels
 from .preprocess import Preprocess
 
@@ -14,7 +15,7 @@ FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True)
-class Card:
+class Card(Config):
     """What a model is, how to feed it, how to read it, and how good it is.
 
     `architecture` rebuilds the network (`name`, and what its kind needs); `temperature` divides
@@ -33,6 +34,11 @@ class Card:
     weights_licence: str = "unknown"
     notes: tuple[str, ...] = ()
     format_version: int = FORMAT_VERSION
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.temperature <= 0:
+            raise UsageError(f"temperature is {self.temperature}, expected a number over 0")
 
     def with_(self, **changes: Any) -> Card:
         """A copy with some facts changed."""
@@ -56,7 +62,7 @@ class Card:
         try:
             values = json.loads(text)
             version = int(values["format_version"])
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             raise ModelFileError(f"the card is damaged: {error}") from None
         if version > FORMAT_VERSION:
             raise ModelFileError(
@@ -66,7 +72,6 @@ class Card:
         try:
             values["labels"] = Labels.from_dict(values["labels"])
             values["preprocess"] = Preprocess.from_dict(values["preprocess"])
-            values["notes"] = tuple(values["notes"])
-            return cls(**values)
-        except (KeyError, TypeError) as error:
+            return from_dict(cls, values)
+        except (KeyError, TypeError, UsageError) as error:
             raise ModelFileError(f"the card is damaged: {error}") from None

@@ -7,7 +7,6 @@ evaluation, predict, serve, export parity and the demo all come through `read_im
 from __future__ import annotations
 
 import io
-import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,18 +18,15 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 
 from ..errors import ImageError
 
-# A JPEG file with several pictures (MPO, as cameras write it) is opened by the JPEG reader.
+# Pillow's JPEG reader opens MPO too: a JPEG with more pictures behind it, as phones write it.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-# Pillow opens MPO by its JPEG reader and raises KeyError for the name itself.
-_OPENERS = tuple(name for name in FORMATS if name != "MPO")
 _SUFFIXES = ".jpg .jpeg .jpe .jfif .mpo .png .webp .gif .bmp .dib .tif .tiff .avif"
 SUFFIXES = frozenset(_SUFFIXES.split(" "))
 
-# Our own pixel limit is checked on the header, below; Pillow's would only repeat it on stderr.
+# Pillow warns of odd metadata and of many pixels, without the file's name. What matters is an
+# `ImageError` here, and our own pixel limit is checked on the header, below.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
-
-_DAMAGE = (OSError, SyntaxError, ValueError, TypeError, EOFError, IndexError, KeyError,
-           struct.error, OverflowError, MemoryError, NotImplementedError)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -44,7 +40,10 @@ class Limits:
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of itself before anything is decoded (sides in pixels, as stored)."""
+    """What a file says of itself before anything is decoded.
+
+    Sides are pixels before the turn that `orientation` (EXIF, 1 to 8) asks for.
+    """
 
     format: str
     width: int
@@ -99,7 +98,7 @@ def read_image(
         try:
             image.load()
             return to_rgb(upright(image))
-        except _DAMAGE as error:
+        except Exception as error:  # decoders raise many kinds
             raise ImageError(f"the picture is damaged: {error}", code="unreadable") from None
 
 
@@ -112,13 +111,13 @@ def read_header(source: Path | str | bytes, limits: Limits = Limits()) -> Header
 @contextmanager
 def _opened(data: bytes, limits: Limits) -> Iterator[tuple[Image.Image, Header]]:
     try:
-        image = Image.open(io.BytesIO(data), formats=_OPENERS)
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError:
-        raise ImageError("the file holds no picture", code="not_an_image") from None
-    except Image.DecompressionBombError:
-        message = f"the picture has more than {limits.max_pixels:,} pixels"
-        raise ImageError(message, code="too_many_pixels") from None
-    except _DAMAGE as error:
+        message = f"the file holds no picture of a known kind ({', '.join(FORMATS)})"
+        raise ImageError(message, code="not_an_image") from None
+    except Image.DecompressionBombError as error:  # over twice Image.MAX_IMAGE_PIXELS
+        raise ImageError(str(error), code="too_many_pixels") from None
+    except Exception as error:
         raise ImageError(f"the header is damaged: {error}", code="unreadable") from None
     with image:
         header = _header(image)
@@ -132,9 +131,11 @@ def _header(image: Image.Image) -> Header:
 
 
 def _orientation(image: Image.Image) -> int:
+    if image.format == "TIFF":  # Pillow gives its sides upright and turns it while it decodes
+        return 1
     try:
         value = image.getexif().get(0x0112, 1)
-    except _DAMAGE:
+    except Exception:
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
@@ -180,27 +181,24 @@ def to_rgb(image: Image.Image) -> Image.Image:
     """Any Pillow mode as RGB in sRGB; what is transparent lies on white."""
     if image.mode in ("I;16", "I;16B", "I;16L", "I;16N", "I", "F"):
         return _from_deep(image)
+    profile = image.info.get("icc_profile")
     if image.has_transparency_data:
-        return _on_white(image)
-    if image.info.get("icc_profile") and image.mode in ("RGB", "CMYK", "L"):
-        managed = _to_srgb(image)
-        if managed is not None:
-            return managed
-    if image.mode == "P":
-        image = image.convert(image.palette.mode if image.palette else "RGB")
-    return image.convert("RGB")
+        image = _on_white(image)
+    elif image.mode not in ("RGB", "CMYK", "L"):
+        image = image.convert("RGB")
+    managed = _to_srgb(image, profile) if profile else None
+    return managed or image.convert("RGB")
 
 
 def _from_deep(image: Image.Image) -> Image.Image:
     """16-bit and float greys as 8 bit: the full range 0..65535 (or 0..1) becomes 0..255."""
     values = np.asarray(image, dtype=np.float64)
-    values = np.nan_to_num(values, nan=0.0, posinf=255.0, neginf=0.0)
-    top = float(values.max(initial=0.0))
-    if image.mode == "F":
-        values = values * 255 if top <= 1 else values
+    top = float(values.max(initial=0.0, where=np.isfinite(values)))
+    if image.mode == "F" and top <= 1:
+        values = values * 255
     elif image.mode.startswith("I;16") or top > 255:
         values = values / 257
-    grey = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    grey = np.rint(np.nan_to_num(values.clip(0, 255))).astype(np.uint8)
     return Image.fromarray(grey).convert("RGB")
 
 
@@ -213,12 +211,12 @@ def _on_white(image: Image.Image) -> Image.Image:
 _SRGB = ImageCms.createProfile("sRGB")
 
 
-def _to_srgb(image: Image.Image) -> Image.Image | None:
+def _to_srgb(image: Image.Image, icc: bytes) -> Image.Image | None:
     """The picture through its ICC profile, or None where the profile is broken or of no use."""
     try:
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
         if image.mode == "RGB" and "srgb" in ImageCms.getProfileDescription(profile).lower():
             return image
         return ImageCms.profileToProfile(image, profile, _SRGB, outputMode="RGB")
-    except (ImageCms.PyCMSError, *_DAMAGE):
+    except Exception:
         return None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-from ..errors import ModelFileError
+from ..config import Config, from_dict, option, to_dict
+from ..errors import ModelFileError, UsageError
 
 NOT_SURE = "Not sure"
 _NEGATIONS = ("not_", "not ", "not-", "no_", "no ", "no-", "non_", "non ", "non-")
@@ -23,25 +24,29 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class Labels:
+class Labels(Config):
     """The classes in the order of the probabilities, and how an answer is chosen.
 
     With two classes `positive` names the one the question is about, and a picture is of it when
-    its probability is at least `threshold`. A probability of the chosen side inside
-    `reject_band` (low, high), or a novelty over `max_novelty`, gives "Not sure".
+    its probability is at least `threshold`. "Not sure" is the answer where the probability of the
+    positive class (with more than two classes: of the likeliest) lies in `reject_band`, from low
+    up to and without high, or where the novelty is over `max_novelty`.
     """
 
     names: tuple[str, ...]
     positive: str | None = None
-    threshold: float = 0.5
+    threshold: float = option(0.5, low=0.0, high=1.0)
     reject_band: tuple[float, float] | None = None
     max_novelty: float | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if len(self.names) < 2 or len(set(self.names)) != len(self.names):
-            raise ModelFileError(f"classes are {self.names}, expected two or more different names")
+            raise UsageError(f"classes are {self.names}, expected two or more different names")
         if self.positive is not None and self.positive not in self.names:
-            raise ModelFileError(f"the positive class {self.positive!r} is none of {self.names}")
+            raise UsageError(f"the positive class {self.positive!r} is none of {self.names}")
+        if self.reject_band is not None and len(self.reject_band) != 2:
+            raise UsageError(f"reject_band is {self.reject_band}, expected low and high")
 
     def index(self, name: str) -> int:
         """The place of a class in the probabilities."""
@@ -73,18 +78,14 @@ class Labels:
 
     def to_dict(self) -> dict[str, Any]:
         """The labels as JSON-ready values."""
-        return asdict(self)
+        return to_dict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Labels:
         """The labels from the card's values."""
         try:
-            known = dict(values)
-            known["names"] = tuple(known["names"])
-            if known.get("reject_band") is not None:
-                known["reject_band"] = tuple(known["reject_band"])
-            return cls(**known)
-        except (KeyError, TypeError) as error:
+            return from_dict(cls, values)
+        except (TypeError, UsageError) as error:
             raise ModelFileError(f"the labels in the card are damaged: {error}") from None
 
 
@@ -98,5 +99,11 @@ def guess_positive(names: Sequence[str]) -> str | None:
     """The class the question is about: of two, the one that is no negation or remainder."""
     if len(names) != 2:
         return None
-    asked = [n for n in names if not n.lower().startswith(_NEGATIONS) and n.lower() not in _REST]
+    asked = [n for n, other in zip(names, reversed(names), strict=True) if not _is_rest(n, other)]
     return asked[0] if asked else names[0]
+
+
+def _is_rest(name: str, other: str) -> bool:
+    name, other = name.lower(), other.lower()
+    negated = name.startswith(_NEGATIONS) or name in (f"not{other}", f"non{other}", f"no{other}")
+    return negated or name in _REST

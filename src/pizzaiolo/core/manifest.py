@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ..errors import DatasetError, require
+from ..errors import DatasetError, UsageError, explain_os_error, require
 from .bundle import atomic_path, write_text
 from .labels import Labels
 
@@ -58,13 +58,17 @@ _REAL = {"brightness", "contrast", "sharpness", "outlier", "label_suspect"}
 def write_rows(rows: Sequence[Row], path: Path) -> None:
     """Write `manifest.parquet`, whole or not at all."""
     pa, pq = arrow()
+    table = pa.Table.from_pylist([asdict(r) for r in rows], schema=_schema(pa, COLUMNS))
+    with atomic_path(path) as temporary:
+        pq.write_table(table, temporary)
+
+
+def _schema(pa: Any, names: Sequence[str]) -> Any:
     kinds = [
         pa.int64() if name in _WHOLE else pa.float64() if name in _REAL else pa.string()
-        for name in COLUMNS
+        for name in names
     ]
-    schema = pa.schema(list(zip(COLUMNS, kinds, strict=True)))
-    with atomic_path(path) as temporary:
-        pq.write_table(pa.Table.from_pylist([asdict(r) for r in rows], schema=schema), temporary)
+    return pa.schema(list(zip(names, kinds, strict=True)))
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -72,12 +76,13 @@ def read_rows(path: Path) -> list[Row]:
     pa, pq = arrow()
     try:
         table = pq.read_table(path)
+        names = [name for name in COLUMNS if name in table.column_names]
+        table = table.select(names).cast(_schema(pa, names))
     except (OSError, pa.ArrowException) as error:
         raise DatasetError(f"can't read {path}: {error}", hint=_HINT) from None
-    names = [name for name in COLUMNS if name in table.column_names]
-    if "path" not in names or "label" not in names:
-        raise DatasetError(f"{path} lacks the columns path and label", hint=_HINT)
-    return [Row(**values) for values in table.select(names).to_pylist()]
+    if not {"path", "label"} <= set(names) or table["path"].null_count or table["label"].null_count:
+        raise DatasetError(f"{path} lacks paths or labels", hint=_HINT)
+    return [Row(**values) for values in table.to_pylist()]
 
 
 def arrow() -> tuple[Any, Any]:
@@ -109,12 +114,14 @@ class Dataset:
         root = Path(root)
         facts = _read_facts(root)
         rows = tuple(read_rows(root / "manifest.parquet"))
-        labels = Labels(tuple(facts["classes"]), positive=facts.get("positive"))
-        dataset = cls(root, labels, facts.get("settings", {}), facts["fingerprint"], rows)
-        strangers = {r.label for r in rows if r.kept} - set(labels.names)
-        if strangers:
-            raise DatasetError(f"the manifest holds classes {sorted(strangers)} of no dataset.json")
-        return dataset
+        try:
+            labels = Labels(facts["classes"], positive=facts.get("positive"))
+        except UsageError as error:
+            raise DatasetError(f"{root / 'dataset.json'} is damaged: {error}", hint=_HINT) from None
+        kept = [row for row in rows if row.kept]
+        _check_known("classes", {row.label for row in kept}, labels.names)
+        _check_known("splits", {row.split for row in kept}, SPLITS)
+        return cls(root, labels, facts.get("settings", {}), facts["fingerprint"], rows)
 
     def split(self, name: str) -> list[Row]:
         """The kept rows of one split, in the manifest's order."""
@@ -146,6 +153,19 @@ class Dataset:
         write_text(self.root / "dataset.json", json.dumps(facts, indent=2, ensure_ascii=False))
 
 
+def is_dataset(root: Path) -> bool:
+    """Whether a folder holds what `prepare` wrote: any other dataset.json is a stranger's."""
+    try:
+        return bool(_read_facts(root))
+    except DatasetError:
+        return False
+
+
+def _check_known(what: str, found: Set[str | None], known: Sequence[str]) -> None:
+    if strangers := sorted(map(str, found - set(known))):
+        raise DatasetError(f"the manifest holds the {what} {strangers}, expected {known}")
+
+
 def _read_facts(root: Path) -> dict[str, Any]:
     path = root / "dataset.json"
     if not path.is_file():
@@ -153,8 +173,10 @@ def _read_facts(root: Path) -> dict[str, Any]:
         raise DatasetError(f"{root} {what}, expected a DATASET", hint=_HINT)
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
-        version, _, _ = facts["format_version"], facts["classes"], facts["fingerprint"]
-    except (ValueError, KeyError, TypeError) as error:
+        version, _, _ = int(facts["format_version"]), facts["classes"], facts["fingerprint"]
+    except OSError as error:
+        raise explain_os_error(error) from None
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise DatasetError(f"{path} is damaged: {error}", hint=_HINT) from None
     if version > FORMAT_VERSION:
         raise DatasetError(

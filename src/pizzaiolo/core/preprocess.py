@@ -7,7 +7,7 @@ only; the normalisation is inside the exported graph and stands here for those w
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..errors import ModelFileError
+from ..config import Config, from_dict, option, to_dict
+from ..errors import ModelFileError, UsageError
 from .image import Limits, read_image
 
 MODES = ("crop", "pad", "squash")
@@ -26,10 +27,14 @@ FILTERS = {
     "nearest": Image.Resampling.NEAREST,
 }
 PAD_COLOUR = (128, 128, 128)
+# A crop shows at most the middle of a long picture: more of it would only cost memory (a line of
+# 1 x 20,000 pixels would become 256 x 5,000,000).
+MAX_ASPECT = 8
+MAX_SIDE = 8192  # of what a model sees, pixels
 
 
 @dataclass(frozen=True)
-class Preprocess:
+class Preprocess(Config):
     """Everything between an upright RGB picture and the numbers that the model sees.
 
     `mode` says how a picture becomes square: `crop` resizes the short side to `short_side` and
@@ -37,23 +42,24 @@ class Preprocess:
     ignores the aspect. Sides are pixels; `mean` and `std` are per channel, of values in 0..1.
     """
 
-    size: int = 224
-    short_side: int = 256
-    mode: str = "crop"
-    filter: str = "bicubic"
+    size: int = option(224, low=1, high=MAX_SIDE)
+    short_side: int = option(256, low=1, high=MAX_SIDE)
+    mode: str = option("crop", choices=MODES)
+    filter: str = option("bicubic", choices=tuple(FILTERS))
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
 
     def __post_init__(self) -> None:
-        if self.mode not in MODES or self.filter not in FILTERS:
-            raise ModelFileError(
-                f"preprocessing {self.mode!r} with filter {self.filter!r} is not known",
-                hint=f"expected one of {MODES} and one of {tuple(FILTERS)}",
-            )
-        if not 0 < self.size <= self.short_side:
-            raise ModelFileError(
+        super().__post_init__()
+        if self.size > self.short_side:
+            raise UsageError(
                 f"preprocessing size is {self.size} of short side {self.short_side}, "
-                "expected 0 < size <= short side"
+                "expected size <= short side"
+            )
+        if not len(self.mean) == len(self.std) == 3 or min(self.std) <= 0:
+            raise UsageError(
+                f"normalisation is mean {self.mean} and std {self.std}, "
+                "expected three numbers each, and std over 0"
             )
 
     def __call__(self, image: Image.Image) -> NDArray[np.uint8]:
@@ -66,7 +72,7 @@ class Preprocess:
             return _resize(image, (self.size, self.size), self.filter)
         if self.mode == "pad":
             return self._padded(image)
-        resized = resize_short_side(image, self.short_side, self.filter)
+        resized = resize_short_side(_middle(image), self.short_side, self.filter)
         left, top = (resized.width - self.size) // 2, (resized.height - self.size) // 2
         return resized.crop((left, top, left + self.size, top + self.size))
 
@@ -93,17 +99,23 @@ class Preprocess:
 
     def to_dict(self) -> dict[str, Any]:
         """The transform as JSON-ready values."""
-        return asdict(self)
+        return to_dict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Preprocess:
         """The transform from the card's values."""
         try:
-            known = dict(values)
-            known["mean"], known["std"] = tuple(known["mean"]), tuple(known["std"])
-            return cls(**known)
-        except (KeyError, TypeError) as error:
+            return from_dict(cls, values)
+        except (TypeError, UsageError) as error:
             raise ModelFileError(f"the preprocessing in the card is damaged: {error}") from None
+
+
+def _middle(image: Image.Image) -> Image.Image:
+    """The middle of a very long picture, about `MAX_ASPECT` times as long as wide."""
+    most = MAX_ASPECT * min(image.size)
+    # A whole number of pixels goes on either side, so the centre stays where it is.
+    x, y = (max(0, side - most) // 2 for side in image.size)
+    return image.crop((x, y, image.width - x, image.height - y)) if x or y else image
 
 
 def resize_short_side(image: Image.Image, side: int, filter: str = "bicubic") -> Image.Image:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import lzma
+import os
 import shutil
 import tarfile
 import tempfile
@@ -43,11 +44,14 @@ def unpack(path: Path, stack: ExitStack) -> tuple[Path, int]:
     try:
         return folder, _unpack_into(folder, path)
     except _DAMAGE as error:
-        raise SourceError(f"{path} is damaged or locked: {error}", hint=hint) from None
+        why = (str(error) or type(error).__name__).splitlines()[0]
+        raise SourceError(f"{path} is damaged or locked: {why}", hint=hint) from None
     except OSError as error:
         if error.errno in _STORAGE:
             raise explain_os_error(error) from None
-        raise SourceError(f"{path} can't be unpacked: {error}", hint=hint) from None
+        name = os.path.relpath(error.filename, folder) if error.filename else path.name
+        why = f"{error.strerror or error}: {name}"
+        raise SourceError(f"{path} can't be unpacked: {why}", hint=hint) from None
 
 
 def _unpack_into(folder: Path, path: Path) -> int:
@@ -87,6 +91,8 @@ def _members(path: Path) -> Iterator[Member]:
                     yield member.name, opened, member.size
             elif not member.isdir():
                 yield member.name, None, 0
+        while tar.fileobj and tar.fileobj.read(1 << 20):
+            pass  # a compressed stream ends with its checksum
 
 
 def _inside(folder: Path, name: str) -> Path | None:

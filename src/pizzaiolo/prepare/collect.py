@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..console import log
 from ..core.image import SUFFIXES
+from ..core.manifest import is_dataset
 from ..errors import SourceError, explain_os_error
 from .archives import is_archive, unpack
 from .tables import SPLIT_NAMES, is_table, read_table
@@ -50,6 +51,8 @@ def collect(sources: Sequence[Path | str], stack: ExitStack, out: Path) -> Colle
     Archives are unpacked into temporary folders that live as long as `stack`. The output `out`
     is never collected. Raises `SourceError` for what is no source.
     """
+    if not sources:
+        raise SourceError("no source was given", hint="give a folder with one folder per class")
     collected = Collection([])
     found: dict[tuple[str, str], Candidate] = {}
     names: Counter[str] = Counter()
@@ -90,6 +93,10 @@ class _Reader:
             yield replace(candidate, path=name, label=label)
 
     def _files(self, path: Path) -> Iterator[Candidate]:
+        if is_dataset(path):
+            raise SourceError(
+                f"{path} is a data set already", hint=f"its pictures lie in {path / 'images'}"
+            )
         if path.is_dir():
             return self._folder(path, path, self._output_in(path))
         if not path.exists():
@@ -100,7 +107,10 @@ class _Reader:
             root, skipped = unpack(path, self.stack)
             if skipped:
                 self._note(f"{skipped} entries of {path.name} are links or point out of it")
-            return self._folder(_only_folder(root), root, self.out)
+            top = _only_folder(root)
+            if top != root and (loose := _loose(root)):
+                self._note(f"{loose} pictures beside the folder {top.name} are left out")
+            return self._folder(top, root, self.out)
         raise SourceError(
             f"{path.name} is no folder, archive or table",
             hint="known: folders, .zip, .tar, .tar.gz, .tgz, .csv, .tsv, .jsonl, .parquet",
@@ -163,11 +173,8 @@ def _at_risk(source: Path, out: Path) -> SourceError:
 
 def _only_folder(root: Path) -> Path:
     """An archive often holds one folder that holds all; look inside it."""
-    entries = [p for p in root.iterdir() if p.name != "__MACOSX"]
-    inner = entries[0] if len(entries) == 1 else None
-    if inner is not None and inner.is_dir() and any(p.is_dir() for p in inner.iterdir()):
-        return inner
-    return root
+    places = _folders(root, root)
+    return places[0] if len(places) == 1 and _folders(places[0], root) else root
 
 
 def _split_folders(places: list[Path], output: Path) -> dict[Path, str]:
@@ -182,14 +189,27 @@ def _loose(folder: Path) -> int:
 
 
 def _folders(root: Path, output: Path) -> list[Path]:
-    """The folders in `root`, sorted; no hidden ones, no output, no link back to `root`."""
-    above = {os.path.realpath(p) for p in (root, *Path(os.path.abspath(root)).parents)}
+    """The folders in `root`, sorted; no hidden ones, no output or other DATASET, no link back."""
+    closed = _above(root) | {os.path.realpath(root), str(output)}
     try:
         found = sorted(p for p in root.iterdir() if p.is_dir())
     except OSError as error:
         raise explain_os_error(error) from None
     named = (p for p in found if not p.name.startswith((".", "__MACOSX")))
-    return [p for p in named if os.path.realpath(p) not in above | {str(output)}]
+    return [p for p in named if os.path.realpath(p) not in closed and not _made_here(p)]
+
+
+def _made_here(folder: Path) -> bool:
+    """Whether a folder is a DATASET: copies, that would be duplicates of their own sources."""
+    found = is_dataset(folder)
+    if found:
+        log.warning("%s is a data set and is left out", folder)
+    return found
+
+
+def _above(folder: Path) -> set[str]:
+    """The folders that hold this one: a link to one of them leads round in a circle."""
+    return {os.path.realpath(p) for p in Path(os.path.abspath(folder)).parents}
 
 
 def _walk(folder: Path, output: Path) -> Iterator[Path]:
@@ -200,10 +220,10 @@ def _walk(folder: Path, output: Path) -> Iterator[Path]:
         closed.append(Path(error.filename))
 
     closed: list[Path] = []
-    seen = {str(output)}
+    seen = {str(output)} | _above(folder)
     for parent, folders, names in os.walk(folder, followlinks=True, onerror=unlisted):
         real = os.path.realpath(parent)
-        if real in seen:
+        if real in seen or _made_here(Path(parent)):
             folders.clear()
             continue
         seen.add(real)

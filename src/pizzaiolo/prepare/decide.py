@@ -156,7 +156,7 @@ def _split(rows: list[Row], config: PrepareConfig) -> list[str]:
     open_splits = [s for s in SPLITS if s not in given or s == "train"]
     pool = [i for i in kept if rows[i].split is None]
     notes = []
-    if not pool and open_splits != ["train"]:
+    if kept and not pool and open_splits != ["train"]:
         pool = [i for i in kept if own[rows[i].group] == {"train"}]
         missing = " and ".join(s for s in open_splits if s in {"validation", "test"} - given)
         notes.append(f"the source gave no {missing} split; it was taken out of its training part")

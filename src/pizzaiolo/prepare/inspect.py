@@ -137,8 +137,10 @@ _DCT = _dct_rows(8, GREY_SIDE)
 
 def perceptual_hash(grey: NDArray[np.uint8]) -> int:
     """pHash, 64 bits: which of the 8 x 8 lowest DCT terms lie over their median (Zauner 2010)."""
-    # einsum, not BLAS: the same bits on every machine and in every process
-    low = np.einsum("ij,jk,lk->il", _DCT, grey.astype(np.float64), _DCT, optimize=False).ravel()
+    # einsum, not BLAS, and rounded: the same bits on every machine and in every process, where a
+    # term is nothing but rounding as well (a symmetric picture has many)
+    low = np.einsum("ij,jk,lk->il", _DCT, grey.astype(np.float64), _DCT, optimize=False)
+    low = low.ravel().round(6)
     bits = low > np.median(low[1:])
     return int.from_bytes(np.packbits(bits).tobytes(), "big")
 

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
@@ -84,15 +85,32 @@ def _pooled(tasks: Sequence[Task], workers: int) -> Iterator[Finding]:
     pool = ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(stop,))
     try:
         try:
-            pool.submit(_ready).result()
+            with _interrupts_blocked():
+                first = pool.submit(_ready)
+            first.result()
         except BrokenProcessPool:
             raise _CantStartError from None
-        for finding in pool.map(_inspect_unless_stopped, tasks, chunksize=_chunk(workers)):
+        with _interrupts_blocked():
+            findings = pool.map(_inspect_unless_stopped, tasks, chunksize=_chunk(workers))
+        for finding in findings:
             if finding is not None:
                 yield finding
     finally:
         stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Processes that start inside never see Ctrl-C, not even while they import modules."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _chunk(workers: int) -> int:

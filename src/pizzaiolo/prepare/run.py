@@ -11,6 +11,7 @@ from typing import Any
 
 from ..config import PrepareConfig, to_dict
 from ..console import log, progress
+from ..core.bundle import result_folder
 from ..core.labels import Labels, guess_positive
 from ..core.manifest import SPLITS, Dataset, Row, fingerprint
 from ..errors import SourceError, UsageError, explain_os_error, nearest
@@ -19,7 +20,7 @@ from .decide import decide
 from .inspect import Finding
 from .pool import inspect_all, refuse_unguarded
 from .report import write_report
-from .write import STAGING, finish, open_folder, place_copies, start_clean, write_rejected
+from .write import STAGING, place_copies, refuse_strangers, write_rejected
 
 
 def prepare(
@@ -41,22 +42,18 @@ def prepare(
             collection = collect(given, stack, out)
         except OSError as error:
             raise explain_os_error(error) from None
-        folder = open_folder(out)
-        try:
-            findings = _inspect(collection.candidates, folder / STAGING, config)
-            rows, notes = decide(findings, config)
-            dataset = _dataset(folder, rows, config)
-            notes = collection.notes + notes
-            summary = _summary(dataset, started)
-            write_rejected(folder / "rejected.csv", dataset.rows)
-            write_report(dataset, summary, notes, {c.path: c.file for c in collection.candidates})
-            summary["seconds"] = round(time.monotonic() - started, 2)
-            counts = {"found": summary["found"], "rejected": summary["rejected"]}
-            dataset.save({**counts, "notes": notes})
-        except BaseException:
-            start_clean(folder, quietly=True)
-            raise
-    finish(folder)
+        refuse_strangers(out)
+        folder = stack.enter_context(result_folder(out, "data set", "dataset.json"))
+        findings = _inspect(collection.candidates, folder / STAGING, config)
+        rows, notes = decide(findings, config)
+        dataset = _dataset(folder, rows, config)
+        notes = collection.notes + notes
+        summary = {"dataset": str(out), **_summary(dataset, started)}
+        write_rejected(folder / "rejected.csv", dataset.rows)
+        write_report(dataset, summary, notes, {c.path: c.file for c in collection.candidates})
+        summary["seconds"] = round(time.monotonic() - started, 2)
+        counts = {"found": summary["found"], "rejected": summary["rejected"]}
+        dataset.save({**counts, "notes": notes})
     for note in notes:
         log.warning("%s", note)
     return summary
@@ -115,7 +112,6 @@ def _summary(dataset: Dataset, started: float) -> dict[str, Any]:
     sizes = Counter(row.group for row in rows if row.kept)
     rejected = Counter(row.reason or "" for row in rows if not row.kept)
     return {
-        "dataset": str(dataset.root),
         "classes": list(dataset.labels.names),
         "found": len(rows),
         "kept": sum(row.kept for row in rows),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ SPLIT_NAMES = {
     "val": "validation", "valid": "validation", "validation": "validation",
     "test": "test", "testing": "test",
 }  # fmt: skip
+_UNFIT = re.compile(r"[\0\ud800-\udfff]")  # no file name and no UTF-8 text holds these
 TableRow = tuple[Path, str, str, str | None, str | None]
 
 
@@ -32,7 +34,7 @@ def read_table(table: Path) -> Iterator[TableRow]:
     """
     for number, row in enumerate(_rows(table), start=1):
         _check_columns(table, number, row)
-        values = {column: _text(row.get(column)) for column in COLUMNS}
+        values = {column: _text(table, number, column, row.get(column)) for column in COLUMNS}
         for column in ("path", "label"):
             if not values[column]:
                 raise SourceError(
@@ -45,9 +47,14 @@ def read_table(table: Path) -> Iterator[TableRow]:
         yield table.parent / path, Path(path).as_posix(), values["label"], split, group
 
 
-def _text(value: Any) -> str:
+def _text(table: Path, number: int, column: str, value: Any) -> str:
     """A cell as text; none, empty and not-a-number are empty, 0 is not."""
-    return "" if value is None or value != value else str(value).strip()
+    text = "" if value is None or value != value else str(value).strip()
+    if isinstance(value, (list, dict, bytes)) or _UNFIT.search(text):
+        raise SourceError(
+            f"{table.name} row {number} has the {column} {value!r}", hint="expected plain text"
+        )
+    return text
 
 
 def _check_columns(table: Path, number: int, row: dict[str, Any]) -> None:
@@ -96,17 +103,22 @@ def _rows(table: Path) -> Iterator[dict[str, Any]]:
             delimiter = "\t" if table.suffix.lower() == ".tsv" else ","
             with table.open(newline="", encoding="utf-8-sig") as file:
                 yield from csv.DictReader(file, delimiter=delimiter)
-    except (ValueError, csv.Error) as error:  # ArrowInvalid and UnicodeDecodeError are ValueErrors
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{table} can't be read: {error}", hint="save it as UTF-8") from None
+    except (ValueError, csv.Error, RecursionError) as error:  # ArrowInvalid is a ValueError
         raise SourceError(f"{table} can't be read: {error}") from None
     except OSError as error:
         raise explain_os_error(error) from None
 
 
 def _json_lines(table: Path) -> Iterator[dict[str, Any]]:
-    with table.open(encoding="utf-8") as file:
-        for line in file:
+    with table.open(encoding="utf-8-sig") as file:
+        for number, line in enumerate(file, start=1):
             if line.strip():
-                row = json.loads(line)
+                try:
+                    row = json.loads(line)
+                except json.JSONDecodeError as error:
+                    raise ValueError(f"line {number}: {error.msg}") from None
                 if not isinstance(row, dict):
-                    raise ValueError(f"expected one object per line, received {row!r}")
+                    raise ValueError(f"line {number}: expected an object, received {row!r}")
                 yield row

@@ -1,4 +1,4 @@
-"""The DATASET folder: opened, cleared, filled with copies, and never half-written."""
+"""The DATASET folder: whose it is, the copies of the pictures, and the list of rejections."""
 
 from __future__ import annotations
 
@@ -6,49 +6,27 @@ import csv
 import io
 import re
 import shutil
+import unicodedata
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from ..core.bundle import new_folder, write_text
-from ..core.manifest import Row
-from ..errors import explain_os_error
+from ..core.bundle import write_text
+from ..core.manifest import Row, is_dataset
+from ..errors import StorageError, explain_os_error
 
-UNFINISHED = ".unfinished"
 STAGING = "images/.staging"
-_OURS = ("dataset.json", "manifest.parquet", "rejected.csv", "report.html")
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)  # of Windows
 _MAX_NAME = 120  # bytes; file systems take 255
 
 
-def open_folder(out: Path) -> Path:
-    """An empty folder, or one of an earlier or interrupted run, which is cleared."""
-    own = UNFINISHED if (out / UNFINISHED).exists() else "dataset.json"
-    folder = new_folder(out, "data set", own)
-    write_text(folder / UNFINISHED, "This data set is being written.\n")
-    start_clean(folder, marker=False)
-    return folder
-
-
-def start_clean(folder: Path, *, marker: bool = True, quietly: bool = False) -> None:
-    """Remove what a run of `prepare` writes, and only that; dataset.json goes first."""
-    try:
-        for name in _OURS:
-            (folder / name).unlink(missing_ok=True)
-        if (folder / "images").exists():
-            shutil.rmtree(folder / "images")
-        if marker:
-            (folder / UNFINISHED).unlink(missing_ok=True)
-    except OSError as error:
-        if not quietly:
-            raise explain_os_error(error) from None
-
-
-def finish(folder: Path) -> None:
-    """The data set is whole: take the mark away."""
-    with suppress(OSError):
-        (folder / UNFINISHED).unlink(missing_ok=True)
+def refuse_strangers(out: Path) -> None:
+    """Raise for a folder whose dataset.json and images/ are not of an earlier data set."""
+    if (out / "dataset.json").exists() and not is_dataset(out):
+        raise StorageError(
+            f"{out / 'dataset.json'} is of no data set that prepare wrote",
+            hint="choose an empty or a new folder with --out",
+        )
 
 
 def place_copies(folder: Path, rows: Sequence[Row], suffix: str) -> list[Row]:
@@ -90,7 +68,7 @@ def _free_name(stem: str, suffix: str, taken: set[str]) -> str:
 
 def safe_name(text: str) -> str:
     """A file name that every system takes: no control characters, separators or devices."""
-    name = re.sub(r"[^\w .()+-]", "_", text).strip(". ")
+    name = re.sub(r"[^\w .()+-]", "_", unicodedata.normalize("NFC", text)).strip(". ")
     name = name.encode()[:_MAX_NAME].decode(errors="ignore").rstrip(". ")
     return f"_{name}" if not name or _DEVICES.match(name) else name
 

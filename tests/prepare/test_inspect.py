@@ -1,0 +1,233 @@
+"""One look at a file: a finding with a reason, or a copy and what it measures."""
+
+import errno
+import hashlib
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from PIL import Image, ImageEnhance, ImageFilter
+
+from pizzaiolo.config import PrepareConfig
+from pizzaiolo.errors import StorageError
+from pizzaiolo.prepare.collect import Candidate
+from pizzaiolo.prepare.inspect import Finding, inspect_one, perceptual_hash
+
+Draw = Callable[..., Image.Image]
+ANY_GREY = arrays(np.uint8, (32, 32))
+
+
+def look(path: Path, staging: Path, **settings: Any) -> Finding:
+    staging.mkdir(exist_ok=True)
+    return inspect_one(Candidate(path, path.name, "a"), staging, PrepareConfig(**settings))
+
+
+def save(path: Path, image: Image.Image, **options: Any) -> Path:
+    image.save(path, **options)
+    return path
+
+
+def test_a_good_picture_is_measured_and_copied(tmp_path: Path, draw: Draw) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = save(tmp_path / "p.jpg", draw(1, (800, 400)), quality=95, exif=exif)
+    found = look(path, tmp_path / "s", size=128)
+    data = path.read_bytes()
+    assert found.reason is None and (found.format, found.mode) == ("JPEG", "RGB")
+    assert found.sha256 == hashlib.sha256(data).hexdigest() and found.bytes == len(data)
+    assert found.size == (400, 800)  # upright
+    assert 0 < (found.brightness or 0) < 1 and 0 < (found.contrast or 0) < 0.5
+    with Image.open(tmp_path / "s" / f"{found.sha256}.jpg") as copy:
+        assert copy.size == (128, 256) and copy.mode == "RGB" and not copy.getexif()
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "PNG", "WEBP", "AVIF", "JPEG"])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_the_recorded_size_is_that_of_the_upright_picture(
+    tmp_path: Path, draw: Draw, kind: str, orientation: int
+) -> None:
+    """Pain: EXIF rotation ignored; Pillow turns a TIFF by itself."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = save(tmp_path / "p", draw(1, (90, 60)), format=kind, exif=exif)
+    found = look(path, tmp_path / "s", format="png")
+    with Image.open(tmp_path / "s" / f"{found.sha256}.png") as copy:
+        assert found.size == copy.size == ((60, 90) if orientation > 4 else (90, 60))
+
+
+@pytest.mark.parametrize("size", [(300, 200), (200, 300), (256, 256), (1, 900), (64, 5000)])
+def test_copies_have_the_short_side_and_are_never_enlarged(
+    tmp_path: Path, draw: Draw, size: tuple[int, int]
+) -> None:
+    found = look(save(tmp_path / "p.png", draw(2, size)), tmp_path / "s", size=128, min_side=1)
+    with Image.open(tmp_path / "s" / f"{found.sha256}.jpg") as copy:
+        assert min(copy.size) == min(128, *size)
+        assert copy.width / copy.height == pytest.approx(size[0] / size[1], rel=0.02)
+
+
+def test_a_png_copy_keeps_every_bit(tmp_path: Path, draw: Draw) -> None:
+    picture = draw(3, (100, 90))
+    found = look(save(tmp_path / "p.bmp", picture), tmp_path / "s", format="png")
+    with Image.open(tmp_path / "s" / f"{found.sha256}.png") as copy:
+        assert np.array_equal(np.asarray(copy), np.asarray(picture))
+
+
+def content(kind: str, draw: Draw) -> bytes:
+    buffer = io.BytesIO()
+    picture = draw(4)
+    if kind == "cut":
+        picture.save(buffer, "PNG")
+        return buffer.getvalue()[:200]
+    if kind == "flat":
+        Image.new("RGB", (80, 64), (9, 9, 9)).save(buffer, "PNG")
+    elif kind == "small":
+        picture.resize((200, 31)).save(buffer, "PNG")
+    else:
+        return {"text": b"Flour", "empty": b"", "page": b"<!doctype html>"}[kind]
+    return buffer.getvalue()
+
+
+REASONS = [("cut", "unreadable"), ("text", "not_an_image"), ("empty", "unreadable"),
+           ("page", "not_an_image"), ("flat", "blank"), ("small", "too_small")]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "reason"), REASONS)
+def test_a_bad_file_has_a_reason_its_hash_and_no_copy(
+    tmp_path: Path, draw: Draw, kind: str, reason: str
+) -> None:
+    """Pain: a bad file kills a run, or nobody knows which and why."""
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(content(kind, draw))
+    found = look(path, tmp_path / "s")
+    assert found.reason == reason and found.detail
+    assert found.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert found.bytes == path.stat().st_size
+    assert list((tmp_path / "s").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [({"max_pixels": 5000}, "unreadable"), ({"max_bytes": 500}, "unreadable"),
+     ({"min_side": 65}, "too_small"), ({"blank_range": 200.0}, "blank"), ({}, None)],
+)  # fmt: skip
+def test_the_limits_are_the_settings(
+    tmp_path: Path, draw: Draw, limits: dict[str, Any], reason: str | None
+) -> None:
+    assert look(save(tmp_path / "p.png", draw(5)), tmp_path / "s", **limits).reason == reason
+
+
+def test_a_dark_photo_is_not_blank(tmp_path: Path, draw: Draw) -> None:
+    dark = ImageEnhance.Brightness(draw(6)).enhance(0.2)
+    assert look(save(tmp_path / "p.png", dark), tmp_path / "s").reason is None
+
+
+def test_things_that_are_no_files_are_rows_and_never_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "folder.jpg").mkdir()
+    (tmp_path / "broken.jpg").symlink_to("nowhere")
+    for name in ("pipe.jpg", "folder.jpg", "broken.jpg", "gone.jpg"):
+        found = look(tmp_path / name, tmp_path / "s")
+        assert found.reason == "unreadable" and name in (found.detail or "")
+        assert str(tmp_path) not in (found.detail or "")
+
+
+def test_a_file_that_vanishes_while_it_is_read_is_a_row(
+    tmp_path: Path, draw: Draw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save(tmp_path / "p.png", draw(7))
+
+    def vanish(self: Path) -> bytes:
+        self.unlink()
+        with self.open("rb") as file:
+            return file.read()
+
+    monkeypatch.setattr(Path, "read_bytes", vanish)
+    found = look(path, tmp_path / "s")
+    assert found.reason == "unreadable" and "No such file" in (found.detail or "")
+
+
+def test_a_copy_too_long_for_its_format_is_a_row(tmp_path: Path) -> None:
+    stripes = np.zeros((40, 70_000, 3), np.uint8)
+    stripes[:, ::2] = 255
+    path = save(tmp_path / "p.png", Image.fromarray(stripes), compress_level=1)
+    assert look(path, tmp_path / "s", blank_range=0.0).reason == "unreadable"
+    assert look(path, tmp_path / "s", blank_range=0.0, format="png").reason is None
+
+
+def test_a_full_disk_is_no_fault_of_the_picture(
+    tmp_path: Path, draw: Draw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = save(tmp_path / "p.png", draw(8))
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(StorageError, match="the disk is full"):
+        look(path, tmp_path / "s")
+
+
+def test_sharpness_falls_with_blur(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
+    sharp = Image.fromarray(noise)
+    blurred = sharp.filter(ImageFilter.GaussianBlur(3))
+    first, second = (
+        look(save(tmp_path / f"{i}.png", p), tmp_path / "s", blank_range=0.0).sharpness or 0
+        for i, p in enumerate((sharp, blurred))
+    )
+    assert first > 10 * second > 0
+
+
+# --- the perceptual hash ----------------------------------------------------------------------
+
+
+def bits(one: int, other: int) -> int:
+    return (one ^ other).bit_count()
+
+
+@given(ANY_GREY)
+@settings(max_examples=50)
+def test_the_hash_is_64_bits_and_the_same_each_time(grey: np.ndarray[Any, Any]) -> None:
+    assert 0 <= perceptual_hash(grey) < 2**64
+    assert perceptual_hash(grey) == perceptual_hash(grey.copy())
+    assert perceptual_hash(grey) == perceptual_hash(np.asfortranarray(grey))
+
+
+@given(arrays(np.uint8, (32, 32), elements=st.integers(0, 100)), st.integers(1, 150))
+@settings(max_examples=50)
+def test_brighter_is_the_same_hash_but_for_the_mean(grey: np.ndarray[Any, Any], shift: int) -> None:
+    brighter = (grey + np.uint8(shift)).astype(np.uint8)
+    one, other = perceptual_hash(grey), perceptual_hash(brighter)
+    if np.ptp(grey) > 20:  # of a flat picture every term is rounding
+        assert bits(one, other) <= 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_hash_survives_what_happens_to_photos(tmp_path: Path, draw: Draw, seed: int) -> None:
+    original = draw(seed, (640, 480))
+    changes = {
+        "again.jpg": (original, {"quality": 40}),
+        "small.jpg": (original.resize((320, 240)), {"quality": 80}),
+        "wide.png": (original.resize((700, 480)), {}),
+        "bright.jpg": (ImageEnhance.Brightness(original).enhance(1.2), {"quality": 80}),
+        "soft.png": (original.filter(ImageFilter.GaussianBlur(2)), {}),
+        "grey.png": (original.convert("L"), {}),
+    }
+    first = look(save(tmp_path / "p.png", original), tmp_path / "s").phash
+    assert first is not None
+    for name, (image, options) in changes.items():
+        other = look(save(tmp_path / name, image, **options), tmp_path / "s").phash
+        assert other is not None and bits(first, other) <= 6, name
+
+
+def test_strangers_are_far_apart(tmp_path: Path, draw: Draw) -> None:
+    hashes = [
+        look(save(tmp_path / f"{i}.png", draw(i)), tmp_path / "s").phash or 0 for i in range(20)
+    ]
+    assert min(bits(a, b) for i, a in enumerate(hashes) for b in hashes[:i]) > 10
