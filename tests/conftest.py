@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+
+if TYPE_CHECKING:
+    from pizzaiolo.core.manifest import Dataset
 
 REPOSITORY = Path(__file__).parents[1]
 SHARED = REPOSITORY.parent / "shared" / "data"
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+class Service(NamedTuple):
+    """A running `pizzaiolo serve` and where it answers."""
+
+    process: subprocess.Popen[str]
+    address: str
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -45,6 +60,95 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pizza_file(photos: Path) -> Path:
     """One good rendered pizza."""
     return photos / "pizza" / "pizza_0010.jpg"
+
+
+@pytest.fixture(scope="session")
+def dataset(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The rendered pictures as a DATASET."""
+    from pizzaiolo import prepare
+
+    return Path(prepare(photos, tmp_path_factory.mktemp("prepared") / "data")["dataset"])
+
+
+@pytest.fixture(scope="session")
+def make_dataset() -> Callable[..., Dataset]:
+    """Writes a DATASET of small noisy pictures; the classes differ in brightness."""
+    import numpy as np
+    from PIL import Image
+
+    from pizzaiolo.core.labels import Labels, guess_positive
+    from pizzaiolo.core.manifest import Dataset, Row, fingerprint
+
+    def make(
+        root: Path, classes: tuple[str, ...] = ("not_pizza", "pizza"), **counts: int
+    ) -> Dataset:
+        noise, rows = np.random.default_rng(0), []
+        for place, label in enumerate(classes):
+            for split, count in ({"train": 10, "validation": 4, "test": 6} | counts).items():
+                for i in range(count):
+                    name = f"images/{split}/{label}/{i:02}.png"
+                    (root / name).parent.mkdir(parents=True, exist_ok=True)
+                    grey = 60 + 120 * place / (len(classes) - 1)
+                    pixels = noise.normal(grey, 40, (48, 48, 3)).clip(0, 255).astype(np.uint8)
+                    Image.fromarray(pixels).save(root / name)
+                    key = f"{split}_{label}_{i}"
+                    rows.append(Row(key, label, sha256=key, group=key, split=split, file=name))
+        labels = Labels(classes, positive=guess_positive(classes))
+        made = Dataset(root, labels, {"size": 48}, fingerprint(rows), tuple(rows))
+        made.save({})
+        return made
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_dataset(
+    make_dataset: Callable[..., Dataset], tmp_path_factory: pytest.TempPathFactory
+) -> Dataset:
+    """A DATASET of 40 small pictures of two classes."""
+    return make_dataset(tmp_path_factory.mktemp("tiny") / "data")
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """One torch thread: tiny networks wait more for threads than they compute."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def run_folder(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A RUN of the smallest network, trained for one epoch: quick, and no good."""
+    from pizzaiolo import TrainConfig, train
+
+    config = TrainConfig(model="cnn", size=32, epochs=1)
+    return Path(train(dataset, tmp_path_factory.mktemp("trained") / "run", config)["run"])
+
+
+@pytest.fixture(scope="session")
+def serve(starter: Path) -> Callable[..., AbstractContextManager[Service]]:
+    """Runs `pizzaiolo serve` on the starter and a free port, in a process of its own."""
+
+    @contextmanager
+    def serve(*flags: str) -> Iterator[Service]:
+        command = [sys.executable, "-m", "pizzaiolo", "serve", "--port", "0", *flags]
+        with subprocess.Popen(
+            [*command, "--model", str(starter)], text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        ) as process:  # fmt: skip
+            assert process.stderr
+            address = re.search(r"http://\S+", process.stderr.readline())
+            assert address, process.stderr.read()
+            try:
+                yield Service(process, address[0])
+            finally:
+                process.kill()
+
+    return serve
 
 
 @pytest.fixture(scope="session")

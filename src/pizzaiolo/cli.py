@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +11,7 @@ import typer
 
 from . import __version__, console
 from .config import EvaluateConfig, ExportConfig, PrepareConfig, ServeConfig, TrainConfig
-from .errors import PizzaioloError, explain_os_error
+from .errors import InputError, PizzaioloError, explain_os_error
 from .flags import with_flags
 
 app = typer.Typer(
@@ -34,6 +35,7 @@ CodeFlag = Annotated[
 
 def main() -> None:
     """Run the command line; every error we can explain is one message, never a traceback."""
+    console.set_up_streams()
     console.set_up_logging()
     try:
         app()
@@ -245,7 +247,12 @@ def predict(
 
 
 def _with_stdin(inputs: list[str]) -> list[str]:
-    listed = [line.rstrip("\r\n") for line in sys.stdin if line.strip()] if "-" in inputs else []
+    if "-" not in inputs:
+        return inputs
+    lines = sys.stdin.buffer.read().splitlines()
+    listed = [os.fsdecode(line) for line in lines if line.strip()]
+    if not listed:
+        raise InputError("the list on stdin names no picture", hint="expected one path a line")
     return [item for item in inputs if item != "-"] + listed
 
 

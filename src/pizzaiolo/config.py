@@ -7,6 +7,7 @@ its own section, flags override it, and an unknown key is an error that names th
 from __future__ import annotations
 
 import json
+import math
 import tomllib
 import types
 import typing
@@ -18,6 +19,7 @@ from typing import Any, TypeVar
 from .errors import InputError, UsageError, nearest
 
 C = TypeVar("C", bound="Config")
+MAX_SEED = 2**32 - 1  # the largest that NumPy, PyTorch and scikit-learn all take
 
 
 def option(
@@ -54,6 +56,8 @@ def _check(name: str, value: Any, kind: Any, limits: Mapping[str, Any]) -> Any:
         )
     low, high = limits.get("low"), limits.get("high")
     for number in value if isinstance(value, tuple) else (value,):
+        if isinstance(number, float) and not math.isfinite(number):
+            raise UsageError(f"{name} is {value}, expected a finite number")
         if (low is not None and number < low) or (high is not None and number > high):
             allowed = (
                 f"{low if low is not None else '...'} to {high if high is not None else '...'}"
@@ -73,7 +77,7 @@ def _cast(name: str, value: Any, kind: Any) -> Any:
             inner = typing.get_args(option_type)[0]
             return tuple(_cast(name, item, inner) for item in value)
         if origin is float and isinstance(value, int) and not isinstance(value, bool):
-            return float(value)
+            return float(value) if abs(value) < 2**1000 else math.inf
         if isinstance(value, origin) and not (origin is int and isinstance(value, bool)):
             return value
     wanted = " or ".join(getattr(o, "__name__", str(o)) for o in options if o is not type(None))
@@ -88,7 +92,7 @@ class PrepareConfig(Config):
     format: str = option("jpg", "file format of the copies", choices=("jpg", "png"))
     quality: int = option(95, "JPEG quality of the copies", low=50, high=100)
     ratios: tuple[float, ...] = option((0.7, 0.15, 0.15), "shares of train, validation and test")
-    seed: int = option(0, "seed of the split", low=0)
+    seed: int = option(0, "seed of the split", low=0, high=MAX_SEED)
     min_side: int = option(32, "smaller pictures are rejected, pixels", low=1)
     blank_range: float = option(
         6.0, "a picture whose grey values spread less than this is blank, of 255", low=0.0
@@ -145,7 +149,7 @@ class TrainConfig(Config):
         "crop", "how a picture becomes square", choices=("crop", "pad", "squash")
     )
     pretrained: bool = option(True, "start from pretrained weights where the recipe allows it")
-    seed: int = option(0, "one seed for everything", low=0)
+    seed: int = option(0, "one seed for everything", low=0, high=MAX_SEED)
     workers: int = option(0, "DataLoader processes", low=0)
     device: str = option("auto", "auto, cpu, cuda or mps", choices=("auto", "cpu", "cuda", "mps"))
 
@@ -156,7 +160,7 @@ class EvaluateConfig(Config):
 
     split: str = option("test", "which split to look at", choices=("train", "validation", "test"))
     bootstrap: int = option(1000, "resamples by group behind each interval", low=100)
-    seed: int = option(0, "seed of the resampling", low=0)
+    seed: int = option(0, "seed of the resampling", low=0, high=MAX_SEED)
     max_mistakes: int = option(60, "mistakes shown as pictures in the report", low=0)
 
 
@@ -175,12 +179,15 @@ class ServeConfig(Config):
 
     host: str = option("127.0.0.1", "address to listen on")
     port: int = option(8000, "port to listen on", low=0, high=65_535)
-    max_bytes: int = option(20_000_000, "largest body, bytes", low=1)
+    max_bytes: int = option(20_000_000, "largest request, bytes", low=1)
     max_pixels: int = option(50_000_000, "largest picture, pixels", low=1)
     max_files: int = option(32, "most pictures in one request", low=1)
     concurrency: int | None = option(None, "pictures answered at once (default: cores)", low=1)
     queue: int = option(64, "requests that may wait; more get 503", low=0)
     timeout: float = option(30.0, "a request that waits longer gets 503, seconds", low=0.0)
+    upload_timeout: float = option(
+        60.0, "a request that takes longer to arrive gets 408, seconds", low=0.1
+    )
 
 
 SECTIONS: dict[str, type[Config]] = {
@@ -212,9 +219,11 @@ def load_config(kind: type[C], recipe: Path | None, overrides: Mapping[str, Any]
 
 def _read_recipe(path: Path) -> dict[str, dict[str, Any]]:
     try:
-        recipe = tomllib.loads(path.read_text(encoding="utf-8"))
+        recipe = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise InputError(f"no recipe at {path}", hint="see recipes/ for examples") from None
+    except OSError as error:
+        raise InputError(f"can't read the recipe {path}: {error.strerror or error}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not TOML: {error}") from None
     for name, value in recipe.items():
@@ -233,6 +242,6 @@ def to_toml(section: str, config: Config) -> str:
     lines = [f"[{section}]"]
     for key, value in to_dict(config).items():
         if value is not None:
-            shown = list(value) if isinstance(value, tuple) else value
-            lines.append(f"{key} = {json.dumps(shown)}")
+            text = json.dumps(value, ensure_ascii=False)  # TOML, but for a raw DEL
+            lines.append(f"{key} = {text}".replace("\x7f", "\\u007f"))
     return "\n".join(lines) + "\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import sys
@@ -19,6 +20,13 @@ class Advance(Protocol):
     """Call it with the number of pieces done since the last call."""
 
     def __call__(self, n: int = 1) -> None: ...
+
+
+def set_up_streams() -> None:
+    """Each line goes out at once, and a name that the terminal can't show goes out escaped."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True, errors="backslashreplace")
 
 
 def set_up_logging(verbose: bool = False) -> None:
@@ -74,7 +82,8 @@ def say(message: str = "") -> None:
 
 def say_json(value: Any) -> None:
     """The result as one line of JSON on stdout."""
-    print(json.dumps(value, ensure_ascii=False, allow_nan=False), flush=True)
+    plain = "utf" not in (sys.stdout.encoding or "").lower()
+    print(json.dumps(value, ensure_ascii=plain, allow_nan=False))
 
 
 def say_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -116,6 +116,8 @@ _STORAGE_FAULTS = {
     errno.EACCES: ("no permission", "choose a folder you may write to, or change its permissions"),
     errno.EPERM: ("no permission", "choose a folder you may write to, or change its permissions"),
     errno.EROFS: ("the file system is read-only", "choose another folder with --out"),
+    errno.ENOTDIR: ("a part of the path is a file, not a folder", "choose another path"),
+    errno.ENOENT: ("no such file or folder", "check the path, or choose another"),
 }
 
 

@@ -186,7 +186,7 @@ class TorchEngine:
         import torch
 
         with torch.inference_mode():
-            probabilities, embedding = self.network(torch.from_numpy(pixels))
+            probabilities, embedding = self.network(torch.tensor(pixels))
         return probabilities.numpy(), embedding.numpy()
 
 
@@ -209,17 +209,20 @@ def load_file(model: Path | str, code: str | None = None) -> Predictor:
 def expand(inputs: Iterable[str]) -> Iterator[Path]:
     """Pictures behind the arguments: files as they are, folders and globs searched, sorted.
 
-    Raises `InputError` for a folder or glob without pictures.
+    Raises `InputError` for an empty name and for a folder or glob without pictures.
     """
     from glob import glob
 
     from .core.image import SUFFIXES
 
     for text in inputs:
+        if not text:
+            raise InputError("a name is empty", hint="expected a picture, a folder or a glob")
         path = Path(text)
-        if path.is_dir():
-            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
-        elif any(c in text for c in "*?[") and not path.exists():
+        if os.path.isdir(text):
+            files = (p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+            found = sorted(p for p in files if not p.is_dir())
+        elif any(c in text for c in "*?[") and not os.path.exists(text):
             found = sorted(Path(p) for p in glob(text, recursive=True) if Path(p).is_file())
         else:
             found = [path]

@@ -150,3 +150,26 @@ def test_expand_finds_pictures_in_folders_and_globs(tmp_path: Path) -> None:
     os.mkdir(tmp_path / "empty")
     with pytest.raises(InputError, match="holds no pictures"):
         list(expand([str(tmp_path / "empty")]))
+
+
+def test_expand_leaves_out_folders_that_are_named_like_pictures(tmp_path: Path) -> None:
+    (tmp_path / "album.jpg").mkdir()
+    (tmp_path / "album.jpg" / "a.jpg").write_bytes(b"")
+    assert [p.name for p in expand([str(tmp_path)])] == ["a.jpg"]
+
+
+def test_expand_refuses_an_empty_name() -> None:
+    with pytest.raises(InputError, match="name is empty"):
+        list(expand([""]))
+
+
+def test_a_name_that_no_disk_can_hold_is_one_bad_picture(predictor: Predictor) -> None:
+    (answer,) = predictor.predict_many(expand(["x" * 300 + ".jpg"]))
+    assert answer.error is not None and answer.error["code"] == "unreadable"
+
+
+def test_a_run_is_answered_by_pytorch_whoever_owns_the_pixels(run_folder: Path) -> None:
+    pixels = np.zeros((2, 32, 32, 3), np.uint8)
+    pixels.flags.writeable = False
+    probabilities, embedding = load_file(run_folder).run(pixels)
+    assert probabilities.shape == (2, 2) and len(embedding) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -57,6 +58,8 @@ def _step(command: str) -> Iterator[None]:
 
 
 def _render(folder: Path, per_class: int, seed: int) -> PlantedFaults:
+    if folder.exists():  # an earlier demo's, perhaps with more pictures
+        shutil.rmtree(folder)
     with progress("rendering", 2 * per_class) as advance:
         return write_sample_folder(folder, per_class, seed, lambda done, total: advance())
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,31 +15,26 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.middleware import Middleware
 
 from .. import __version__
 from ..config import ServeConfig
 from ..core.image import Limits
 from ..predict import Answer, Predictor
 from .docs import docs_page
-from .guard import Gate, read_body, too_large
+from .guard import Gate, in_time, read_body
 from .metrics import Metrics
-from .problems import Problem, of_picture
+from .problems import Problem, of_picture, of_status
 from .schemas import AnswerModel, AnswersModel, ProblemModel
+from .watch import Watch
 
 PAGE = Path(__file__).parent / "page"
 ASSETS = {"app.js": "text/javascript", "style.css": "text/css"}
-HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-        "img-src 'self' blob: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-}
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": ProblemModel, "description": text}
     for status, text in {
         400: "The form can't be read",
+        408: "The body took too long to arrive",
         413: "Too many bytes, pixels or files",
         415: "Not a picture",
         422: "A damaged picture, or none",
@@ -74,7 +68,7 @@ class Service:
         self.config = config
         self.limits = Limits(config.max_bytes, config.max_pixels)
         self.gate = Gate(config.concurrency or os.cpu_count() or 1, config.queue, config.timeout)
-        self.metrics = Metrics()
+        self.metrics = Metrics(lambda: self.gate.waiting)
         self.ready = False
 
     def warm_up(self) -> None:
@@ -107,41 +101,24 @@ def create_app(predictor: Predictor, config: ServeConfig = ServeConfig()) -> Fas
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        middleware=[Middleware(Watch, metrics=service.metrics)],
     )
     app.state.service = service
-    _add_middleware(app, service)
+    _add_problems(app)
     _add_prediction(app, service)
     _add_facts(app, service)
     _add_page(app)
     return app
 
 
-def _add_middleware(app: FastAPI, service: Service) -> None:
-    @app.middleware("http")
-    async def watch(
-        request: Request, call_next: Callable[[Request], Awaitable[Response]]
-    ) -> Response:
-        started = time.perf_counter()
-        response = await call_next(request)
-        route = request.scope.get("route")
-        path = getattr(route, "path", "other")
-        service.metrics.requests.labels(path, str(response.status_code)).inc()
-        service.metrics.seconds.labels(path).observe(time.perf_counter() - started)
-        for name, value in HEADERS.items():
-            response.headers.setdefault(name, value)
-        return response
-
+def _add_problems(app: FastAPI) -> None:
     @app.exception_handler(Problem)
     async def problem(_: Request, error: Problem) -> Response:
         return error.response()
 
     @app.exception_handler(HTTPException)
     async def http_error(_: Request, error: HTTPException) -> Response:
-        return Problem(error.status_code, "http", str(error.detail), error.headers).response()
-
-    @app.exception_handler(Exception)
-    async def fault(_: Request, error: Exception) -> Response:
-        return Problem(500, "internal", "the service failed on this request").response()
+        return of_status(error.status_code, error.headers).response()
 
 
 def _add_prediction(app: FastAPI, service: Service) -> None:
@@ -157,10 +134,11 @@ def _add_prediction(app: FastAPI, service: Service) -> None:
         One picture gives one answer, or a problem; several give `{"answers": [...]}`, where a
         bad picture has its own `error`.
         """
-        service.metrics.waiting.set(service.gate.waiting)
         async with service.gate.enter():
-            pictures = await _read_pictures(request, service.config)
-            answers = [await service.answer(name, data) for name, data in pictures]
+            async with in_time(service.config.upload_timeout):
+                pictures = await _read_pictures(request, service.config)
+            async with service.gate.slot():
+                answers = [await service.answer(name, data) for name, data in pictures]
         if len(answers) > 1:
             return JSONResponse({"answers": [a.to_json() for a in answers]})
         if answers[0].error is not None:
@@ -169,38 +147,32 @@ def _add_prediction(app: FastAPI, service: Service) -> None:
 
 
 async def _read_pictures(request: Request, config: ServeConfig) -> list[tuple[str | None, bytes]]:
-    if not request.headers.get("content-type", "").startswith("multipart/"):
-        body = await read_body(request, config.max_bytes)
-        if not body:
-            raise Problem(422, "empty", "the body is empty, expected a picture")
-        return [(None, body)]
-    return await _read_form(request, config)
+    if request.headers.get("content-type", "").lower().startswith("multipart/"):
+        return await _read_form(request, config)
+    body = b"".join([piece async for piece in read_body(request, config.max_bytes)])
+    if not body:
+        raise Problem(422, "empty", "the body is empty, expected a picture")
+    return [(None, body)]
 
 
 async def _read_form(request: Request, config: ServeConfig) -> list[tuple[str | None, bytes]]:
-    body = await read_body(request, config.max_bytes * config.max_files)
-
-    async def once() -> AsyncGenerator[bytes, None]:
-        yield body
-
-    parser = MultiPartParser(request.headers, once(), max_files=config.max_files, max_fields=16)
+    body = read_body(request, config.max_bytes)
+    parser = MultiPartParser(request.headers, body, max_files=config.max_files, max_fields=16)
     parser.spool_max_size = config.max_bytes + 1  # uploads stay in memory, never on disk
     try:
         form = await parser.parse()
     except (MultiPartException, KeyError, ValueError) as error:
-        too_many = "Too many files" in str(error)
         detail = str(getattr(error, "message", error)) or "the form can't be read"
-        raise Problem(413 if too_many else 400, "bad_form", detail) from None
+        if "Too many files" in detail:
+            raise Problem(413, "too_many_files", detail) from None
+        raise Problem(400, "bad_form", detail) from None
     try:
         files = [v for _, v in form.multi_items() if isinstance(v, UploadFile)]
         if not files:
             raise Problem(422, "no_file", "the form holds no file, expected field 'file'")
-        pictures = [(file.filename, await file.read()) for file in files]
+        return [(file.filename, await file.read()) for file in files]
     finally:
         await form.close()
-    if max(len(data) for _, data in pictures) > config.max_bytes:
-        raise too_large(config.max_bytes)
-    return pictures
 
 
 def _add_facts(app: FastAPI, service: Service) -> None:
@@ -239,5 +211,5 @@ def _add_page(app: FastAPI) -> None:
         return FileResponse(PAGE / name, media_type=ASSETS[name])
 
     @app.get("/docs", include_in_schema=False)
-    async def docs() -> Response:
-        return HTMLResponse(docs_page(app.openapi()))
+    async def docs(request: Request) -> Response:
+        return HTMLResponse(docs_page(app.openapi(), str(request.base_url)))

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 from typing import Any
 
 _HEAD = """<!doctype html><html lang="en"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>pizzaiolo API</title>
-<link rel="stylesheet" href="/page/style.css"><body><main class="docs"><h1>pizzaiolo API</h1>
+<link rel="stylesheet" href="/page/style.css"><link rel="icon" href="data:,">
+<body><main class="docs"><h1>pizzaiolo API</h1>
 <p><a href="/openapi.json">openapi.json</a> is for programs, <a href="/">the page</a> for you.</p>
-<pre>curl -F file=@dinner.jpg http://localhost:8000/v1/predict
-curl --data-binary @dinner.jpg -H 'Content-Type: image/jpeg' http://localhost:8000/v1/predict
-curl -F file=@one.jpg -F file=@two.jpg http://localhost:8000/v1/predict</pre>"""
+<pre>curl -F file=@dinner.jpg {base}v1/predict
+curl --data-binary @dinner.jpg {base}v1/predict
+curl -F file=@one.jpg -F file=@two.jpg {base}v1/predict</pre>"""
 
 
-def docs_page(openapi: dict[str, Any]) -> str:
-    """HTML with every operation: what it does and which answers it gives."""
-    parts = [_HEAD]
+def docs_page(openapi: dict[str, Any], base: str) -> str:
+    """HTML with every operation at the address `base`: what it does, which answers it gives."""
+    parts = [_HEAD.format(base=escape(base))]
     for path, operations in openapi["paths"].items():
         for method, operation in operations.items():
             parts.append(_operation(path, method, operation))
@@ -25,8 +27,13 @@ def docs_page(openapi: dict[str, Any]) -> str:
 
 def _operation(path: str, method: str, operation: dict[str, Any]) -> str:
     answers = "".join(
-        f"<li><b>{escape(status)}</b> {escape(answer.get('description', ''))}</li>"
+        f"<li><b>{escape(status)}</b> {_prose(answer.get('description', ''))}</li>"
         for status, answer in operation.get("responses", {}).items()
     )
-    text = escape(operation.get("description", ""))
+    text = _prose(operation.get("description", ""))
     return f"<h2>{method.upper()} {escape(path)}</h2><p>{text}</p><ul>{answers}</ul>"
+
+
+def _prose(text: str) -> str:
+    """Escaped, with `words` as code."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))

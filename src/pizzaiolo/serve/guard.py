@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 
 from starlette.requests import Request
@@ -12,29 +12,47 @@ from .problems import Problem
 
 
 class Gate:
-    """At most `running` requests work and at most `waiting` wait; the rest get 503 at once."""
+    """At most `running` requests work and at most `waiting` more are let in; the rest get 503.
+
+    A body arrives before its request takes a slot, so that slow senders hold up nobody.
+    """
 
     def __init__(self, running: int, waiting: int, timeout: float) -> None:
         self.slots = asyncio.Semaphore(running)
-        self.max_waiting = waiting
+        self.room = running + waiting
         self.timeout = timeout
-        self.waiting = 0
+        self.inside = 0
+        self.working = 0
+
+    @property
+    def waiting(self) -> int:
+        """Requests that were let in and hold no slot."""
+        return self.inside - self.working
 
     @asynccontextmanager
     async def enter(self) -> AsyncIterator[None]:
-        """Hold a slot while the block runs; raises `Problem` 503 when there is none in time."""
-        if self.slots.locked() and self.waiting >= self.max_waiting:
+        """Let a request in while the block runs; raises `Problem` 503 at once when full."""
+        if self.inside >= self.room:
             raise busy("the queue is full")
-        self.waiting += 1
-        try:
-            await asyncio.wait_for(self.slots.acquire(), self.timeout)
-        except TimeoutError:
-            raise busy(f"no answer within {self.timeout:g} s") from None
-        finally:
-            self.waiting -= 1
+        self.inside += 1
         try:
             yield
         finally:
+            self.inside -= 1
+
+    @asynccontextmanager
+    async def slot(self) -> AsyncIterator[None]:
+        """Hold a slot while the block runs; raises `Problem` 503 when there is none in time."""
+        try:
+            async with asyncio.timeout(self.timeout):
+                await self.slots.acquire()
+        except TimeoutError:
+            raise busy(f"no answer within {self.timeout:g} s") from None
+        self.working += 1
+        try:
+            yield
+        finally:
+            self.working -= 1
             self.slots.release()
 
 
@@ -48,19 +66,25 @@ def too_large(limit: int) -> Problem:
     return Problem(413, "too_many_bytes", f"the body is larger than {limit:,} bytes")
 
 
-def check_length(request: Request, limit: int) -> None:
-    """Refuse a body by its announced length, before it is read."""
-    text = request.headers.get("content-length", "0")
-    if text.isdigit() and int(text) > limit:
+async def read_body(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
+    """The body's pieces, refused as soon as they are over the limit, whatever was announced."""
+    announced = request.headers.get("content-length", "0")
+    if announced.isdecimal() and int(announced) > limit:
         raise too_large(limit)
-
-
-async def read_body(request: Request, limit: int) -> bytes:
-    """The whole body, refused as soon as it is over the limit, whatever was announced."""
-    check_length(request, limit)
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
+    received = 0
+    async for piece in request.stream():
+        received += len(piece)
+        if received > limit:
             raise too_large(limit)
-    return bytes(body)
+        yield piece
+
+
+@asynccontextmanager
+async def in_time(seconds: float) -> AsyncIterator[None]:
+    """Give the block so many seconds; raises `Problem` 408 after them."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        detail = f"the body did not arrive within {seconds:g} s"
+        raise Problem(408, "too_slow", detail, {"Connection": "close"}) from None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 
 class Metrics:
     """Counters of one service, in a registry of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, waiting: Callable[[], float]) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "pizzaiolo_requests_total", "Requests by path and status", ["path", "status"],
@@ -21,9 +23,8 @@ class Metrics:
         self.verdicts = Counter(
             "pizzaiolo_verdicts_total", "Answers by verdict", ["verdict"], registry=self.registry
         )
-        self.waiting = Gauge(
-            "pizzaiolo_waiting", "Requests that wait for a slot", registry=self.registry
-        )
+        gauge = Gauge("pizzaiolo_waiting", "Requests that wait for a slot", registry=self.registry)
+        gauge.set_function(waiting)
 
     def text(self) -> bytes:
         """All figures in the text format."""

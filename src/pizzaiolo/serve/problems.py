@@ -42,6 +42,12 @@ class Problem(Exception):
         )
 
 
+def of_status(status: int, headers: Mapping[str, str] | None = None) -> Problem:
+    """The problem of a bare HTTP status: 404 has the code `not_found`."""
+    phrase = HTTPStatus(status).phrase
+    return Problem(status, phrase.lower().replace(" ", "_"), phrase, headers)
+
+
 def of_picture(error: Mapping[str, str]) -> Problem:
     """The problem of a picture that could not be answered."""
     code = error["code"]

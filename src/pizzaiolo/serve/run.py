@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 
 from ..config import ServeConfig
@@ -10,6 +11,8 @@ from ..errors import WorkError
 from ..predict import Predictor
 from .app import create_app
 
+GRACE = 10  # seconds that running requests may take after a stop was asked for
+
 
 def serve(predictor: Predictor, config: ServeConfig = ServeConfig()) -> None:
     """Serve until interrupted; raises `WorkError` where the port can't be had."""
@@ -17,10 +20,18 @@ def serve(predictor: Predictor, config: ServeConfig = ServeConfig()) -> None:
 
     listener = _listen(config)
     host, port = listener.getsockname()[:2]
-    note(f"pizzaiolo serves on http://{host}:{port}   (API: /docs, stop: Ctrl-C)")
+    address = f"[{host}]" if ":" in host else host
+    note(f"pizzaiolo serves on http://{address}:{port}   (API: /docs, stop: Ctrl-C)")
     settings = uvicorn.Config(
-        create_app(predictor, config), log_level="warning", access_log=False, lifespan="on"
+        create_app(predictor, config),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+        timeout_graceful_shutdown=GRACE,
     )
+    # uvicorn raises a signal again after it has stopped: SIGTERM then ends like Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         uvicorn.Server(settings).run(sockets=[listener])
     except KeyboardInterrupt:
@@ -36,10 +47,12 @@ def _listen(config: ServeConfig) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((config.host, config.port))
-    except OSError as error:
+        listener.listen()  # from here on the port is ours, and clients may connect
+    except (OSError, UnicodeError) as error:
         listener.close()
         raise WorkError(
-            f"can't listen on {config.host}:{config.port}: {error.strerror or error}",
+            f"can't listen on {config.host}:{config.port}: "
+            f"{getattr(error, 'strerror', None) or error}",
             hint="choose another one with --port, 0 takes any free one",
         ) from None
     return listener

@@ -18,7 +18,11 @@ const TEXT = {
 };
 
 const by = (id) => document.getElementById(id);
-const percent = (share) => `${(100 * share).toFixed(share > 0.995 && share < 1 ? 1 : 0)} %`;
+const percent = (share) => {
+  if (share > 0.999) return "> 99.9 %"; // never sure without a doubt
+  if (share < 0.001) return "< 0.1 %";
+  return `${(100 * share).toFixed(share > 0.99 || share < 0.01 ? 1 : 0)} %`;
+};
 const human = (name) => {
   const words = name.replaceAll("_", " ").trim();
   return words.charAt(0).toUpperCase() + words.slice(1);
@@ -35,8 +39,9 @@ async function describeModel() {
   const card = await (await fetch("/v1/model")).json();
   const { names, positive } = card.labels;
   by("title").textContent = positive ? TEXT.question(human(positive)) : TEXT.several;
-  by("subtitle").textContent = TEXT.subtitle(names.map(human));
-  document.title = `${by("title").textContent} pizzaiolo`;
+  const askedFirst = [...names].sort((a, b) => (b === positive) - (a === positive));
+  by("subtitle").textContent = TEXT.subtitle(askedFirst.map(human));
+  document.title = `${by("title").textContent} · pizzaiolo`;
   return positive;
 }
 
@@ -44,7 +49,7 @@ function addCard(file) {
   const card = element("article", "answer");
   const picture = element("img");
   picture.src = URL.createObjectURL(file);
-  picture.alt = "";
+  picture.alt = file.name || TEXT.unnamed;
   picture.onload = () => URL.revokeObjectURL(picture.src);
   picture.onerror = () => picture.classList.add("broken");
   const body = element("div", "body");
@@ -76,7 +81,8 @@ function showAnswer(body, answer, positive) {
   body.append(...sorted.slice(0, 5).map(([name, p]) => bar(name, p, name === answer.label)));
 }
 
-function showError(body, message) {
+function showError(body, file, message) {
+  by("status").textContent = `${file.name || TEXT.unnamed}: ${message}`;
   const verdict = body.querySelector(".verdict");
   verdict.className = "verdict failed";
   verdict.textContent = TEXT.failed;
@@ -91,14 +97,14 @@ async function ask(file, positive) {
     const response = await fetch("/v1/predict", { method: "POST", body: form });
     const result = await response.json();
     if (!response.ok) {
-      showError(body, response.status === 503 ? TEXT.overloaded : result.detail);
-      by("status").textContent = `${file.name}: ${result.detail}`;
+      showError(body, file, response.status === 503 ? TEXT.overloaded : result.detail);
       return;
     }
     showAnswer(body, result, positive);
-    by("status").textContent = TEXT.spoken(file.name, result.verdict, percent(result.confidence));
+    const name = file.name || TEXT.unnamed;
+    by("status").textContent = TEXT.spoken(name, result.verdict, percent(result.confidence));
   } catch {
-    showError(body, TEXT.offline);
+    showError(body, file, TEXT.offline);
   }
 }
 

@@ -1,0 +1,122 @@
+"""The web page of a really running service, seen in a browser."""
+
+import base64
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pizzaiolo.starter import load
+
+Visit = Callable[..., AbstractContextManager[Any]]
+PHONE = (390, 844)
+DROP = """([name, type, base64]) => {
+  const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+  const data = new DataTransfer();
+  data.items.add(new File([bytes], name, { type }));
+  const about = { dataTransfer: data, bubbles: true, cancelable: true };
+  for (const kind of ["dragover", "drop"])
+    document.querySelector("#drop").dispatchEvent(new DragEvent(kind, about));
+}"""
+
+
+@pytest.fixture(scope="module")
+def address(serve: Callable[..., AbstractContextManager[Any]]) -> Iterator[str]:
+    with serve("--max-bytes", "200000") as service:
+        yield service.address
+
+
+def answered(page: Any, count: int = 1) -> Any:
+    """The newest answer, once `count` are there."""
+    page.locator(".answer").nth(count - 1).wait_for()
+    page.locator(".waiting").wait_for(state="detached")
+    return page.locator(".answer").first
+
+
+def test_a_chosen_photo_gets_its_verdict(
+    visit: Visit, address: str, starter: Path, pizza_file: Path
+) -> None:
+    expected = load(starter).predict(pizza_file)
+    with visit(address) as page:
+        page.set_input_files("#files", pizza_file)
+        card = answered(page)
+        assert page.title() == "Pizza, or not? · pizzaiolo"
+        assert card.locator(".verdict").inner_text() == expected.verdict
+        assert card.locator(".name").inner_text() == pizza_file.name
+        assert card.locator("img").get_attribute("alt") == pizza_file.name
+        assert [row.split("\n")[0] for row in card.locator(".row").all_inner_texts()] == [
+            "Pizza" if expected.label == "pizza" else "Not pizza",
+            "Not pizza" if expected.label == "pizza" else "Pizza",
+        ]
+        spoken = page.locator("[role=status]").text_content()
+        assert spoken.startswith(f"{pizza_file.name}: {expected.verdict}, ")
+
+
+def test_a_dropped_photo_gets_its_verdict(visit: Visit, address: str, pizza_file: Path) -> None:
+    with visit(address) as page:
+        content = base64.b64encode(pizza_file.read_bytes()).decode()
+        page.evaluate(DROP, ["dinner.jpg", "image/jpeg", content])
+        card = answered(page)
+        assert card.locator(".name").inner_text() == "dinner.jpg"
+        assert card.locator(".verdict").inner_text() in ("Pizza", "Not pizza", "Not sure")
+        assert page.locator(".over").count() == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"Flour, water, salt, yeast.", "holds no picture"),
+        (b"", "empty"),
+        (b"x" * 300_000, "larger than 200,000 bytes"),
+    ],
+)
+def test_a_wrong_file_shows_why(
+    visit: Visit, address: str, tmp_path: Path, content: bytes, words: str
+) -> None:
+    (tmp_path / "recipe.jpg").write_bytes(content)
+    # The browser itself reports an answer of 4xx to its console; our own code must not.
+    with visit(address, expected="the server responded with a status of 4") as page:
+        page.set_input_files("#files", tmp_path / "recipe.jpg")
+        card = answered(page)
+        assert card.locator(".verdict").inner_text() == "No answer"
+        assert words in card.locator(".message").inner_text()
+        assert not card.locator("img").is_visible()
+        assert words in page.locator("[role=status]").text_content()
+
+
+def test_several_photos_are_answered_newest_first(visit: Visit, address: str, photos: Path) -> None:
+    files = [photos / "pizza" / f"pizza_00{i}.jpg" for i in (10, 11, 12)]
+    with visit(address) as page:
+        page.set_input_files("#files", files)
+        answered(page, 3)
+        names = page.locator(".name").all_inner_texts()
+        assert names == [f.name for f in reversed(files)]
+
+
+def test_a_lost_service_is_told(visit: Visit, address: str, pizza_file: Path) -> None:
+    with visit(address, expected="ERR_FAILED") as page:
+        page.route("**/v1/predict", lambda route: route.abort())
+        page.set_input_files("#files", pizza_file)
+        assert "can't be reached" in answered(page).inner_text()
+
+
+@pytest.mark.parametrize("path", ["/", "/docs"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_is_cut_off_on_a_phone(
+    visit: Visit, address: str, pizza_file: Path, path: str, scheme: str
+) -> None:
+    with visit(address + path, PHONE, scheme) as page:
+        if path == "/":
+            page.set_input_files("#files", pizza_file)
+            answered(page)
+        assert page.evaluate("document.documentElement.scrollWidth") == PHONE[0]
+
+
+def test_the_keyboard_reaches_the_button_and_shows_it(visit: Visit, address: str) -> None:
+    with visit(address) as page:
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.id") == "files"
+        outline = "getComputedStyle(document.querySelector('.button')).outlineStyle"
+        assert page.evaluate(outline) == "solid"
