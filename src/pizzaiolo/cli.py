@@ -155,7 +155,7 @@ def _train_lines(result: dict[str, Any]) -> None:
         f"F1 {scores['f1']:.3f}, loss {scores['loss']:.4f}"
     )
     console.say(f"Model    {result['model']}")
-    console.say(f"Next     pizzaiolo evaluate {result['run']} DATASET --out REPORT")
+    console.say(f"Next     pizzaiolo evaluate {result['run']} {result['dataset']} --out REPORT")
 
 
 @app.command()

@@ -95,7 +95,7 @@ class PrepareConfig(Config):
     seed: int = option(0, "seed of the split", low=0, high=MAX_SEED)
     min_side: int = option(32, "smaller pictures are rejected, pixels", low=1)
     blank_range: float = option(
-        6.0, "a picture whose grey values spread less than this is blank, of 255", low=0.0
+        4.0, "a picture whose grey values spread less than this is blank, of 255", low=0.0
     )
     near_distance: int = option(
         10,
@@ -168,7 +168,7 @@ class EvaluateConfig(Config):
 class ExportConfig(Config):
     """How an exported file is checked before it is kept."""
 
-    opset: int = option(18, "ONNX operator set", low=17, high=24)
+    opset: int = option(18, "ONNX operator set", low=18, high=24)
     tolerance: float = option(1e-4, "largest allowed difference of any probability", low=0.0)
     pictures: int = option(32, "real pictures of the check", low=7)
 

@@ -58,3 +58,10 @@ def test_rows_carry_the_answer_of_the_labels(tmp_path: Path) -> None:
 def test_novelty_is_null_where_it_was_not_measured(tmp_path: Path) -> None:
     _, written = table(Labels(("a", "b")), tmp_path)
     assert written["novelty"].to_pylist() == [None, None, None]
+
+
+def test_confidence_is_that_of_the_answer_and_not_the_largest(tmp_path: Path) -> None:
+    labels = Labels(("not_pizza", "pizza"), positive="pizza", threshold=0.95)
+    predictions, _ = table(labels, tmp_path)
+    np.testing.assert_array_equal(predictions.predicted, [0, 0, 0])
+    np.testing.assert_allclose(predictions.confidence, [0.9, 0.1, 0.1])

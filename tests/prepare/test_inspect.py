@@ -16,6 +16,7 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageEnhance, ImageFilter
 
 from pizzaiolo.config import PrepareConfig
+from pizzaiolo.demo.sample import render_sample
 from pizzaiolo.errors import StorageError
 from pizzaiolo.prepare.collect import Candidate
 from pizzaiolo.prepare.inspect import Finding, inspect_one, perceptual_hash
@@ -126,6 +127,17 @@ def test_the_limits_are_the_settings(
 def test_a_dark_photo_is_not_blank(tmp_path: Path, draw: Draw) -> None:
     dark = ImageEnhance.Brightness(draw(6)).enhance(0.2)
     assert look(save(tmp_path / "p.png", dark), tmp_path / "s").reason is None
+
+
+def test_a_dark_cake_on_a_dark_table_is_not_blank(tmp_path: Path) -> None:
+    found = look(save(tmp_path / "p.png", render_sample("cake", 136)), tmp_path / "s")
+    assert found.reason is None and (found.contrast or 0) * 255 < 6
+
+
+def test_the_noise_behind_a_lens_cap_is_blank(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).normal(12, 6, (480, 640, 3)).clip(0, 255).astype(np.uint8)
+    found = look(save(tmp_path / "p.png", Image.fromarray(noise)), tmp_path / "s")
+    assert found.reason == "blank" and (found.sharpness or 0) > 10
 
 
 def test_things_that_are_no_files_are_rows_and_never_waited_for(tmp_path: Path) -> None:

@@ -37,6 +37,11 @@ class Predictions:
         ]
         return np.asarray(names, dtype=np.int64)
 
+    @property
+    def confidence(self) -> NDArray[np.float64]:
+        """The probability [N] of each predicted class."""
+        return self.probabilities[np.arange(len(self)), self.predicted]
+
     def __len__(self) -> int:
         return len(self.paths)
 

@@ -46,6 +46,7 @@ def demo(out: Path, per_class: int = 150, seed: int = 0) -> None:
         "predict photos/...   (no --model: the starter, which never saw a rendered picture)"
     ):
         _tell_answers(load_starter(), _test_pictures(out), "the starter")
+        say("  (it knows photos, and these are drawings: try it on a photo of yours)")
     _tell_where(out, time.monotonic() - started)
 
 

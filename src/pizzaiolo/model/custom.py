@@ -25,7 +25,8 @@ class OwnRecogniser(Recogniser):
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__(network, nn.Identity())
-        self.has_embed = callable(getattr(network, "embed", None))
+        # A method; `self.embed = nn.Conv2d(...)` is a layer of the person's own.
+        self.has_embed = callable(getattr(type(network), "embed", None))
 
     def embed(self, pictures: Tensor) -> Tensor:
         if not self.has_embed:
@@ -94,16 +95,25 @@ def _run_file(path: Path) -> ModuleType:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses in the file look their module up
+    folder = str(path.parent.resolve())
+    sys.path.append(folder)  # for the modules beside it that it imports
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # whatever the person's file raises
+    except (Exception, SystemExit) as error:  # whatever the person's file raises
         del sys.modules[name]
-        raise InputError(f"{path} can't be run: {type(error).__name__}: {error}") from error
+        raise InputError(
+            f"{path} can't be run: {type(error).__name__}: {error}",
+            hint=f"python {path} shows where it fails",
+        ) from error
+    finally:
+        sys.path.remove(folder)
     return module
 
 
 def check_custom(network: OwnRecogniser, size: int, classes: int) -> None:
     """Raise `UsageError` unless the module gives logits [N, C] for pictures [N, 3, H, W]."""
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        raise UsageError("your module has no parameters, so there is nothing to train")
     try:
         with torch.inference_mode():
             logits, embedding = network.eval().outputs(torch.zeros(2, 3, size, size))

@@ -107,10 +107,10 @@ def rebuild(card: Card, code: str | None = None) -> Recogniser:
     else:
         raise ModelFileError(f"the card names an architecture of kind {kind!r}, which is unknown")
     try:
-        width = int(card.architecture["embedding"])
-    except (KeyError, TypeError, ValueError):
+        head = nn.Linear(int(card.architecture["embedding"]), classes)
+    except (KeyError, TypeError, ValueError, RuntimeError):
         raise ModelFileError("the card does not say how wide the embedding is") from None
-    return Recogniser(backbone, nn.Linear(width, classes))
+    return Recogniser(backbone, head)
 
 
 def _known_backbone(name: str, size: int) -> nn.Module:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, RandomSampler, TensorDataset, default_collate
 from torch.utils.data import Dataset as TorchDataset
 
 from ..core.image import read_image
 from ..core.manifest import Dataset, Row
 from ..core.preprocess import Preprocess
-from ..errors import DatasetError, ImageError
+from ..errors import DatasetError, ImageError, PizzaioloError, WorkError
 from ..model.torchvision_fix import ensure_torchvision
 
 Batch = tuple[Tensor, Tensor]
@@ -67,43 +68,50 @@ def _damaged(file: Path, error: ImageError) -> DatasetError:
 
 def evaluation_transform(preprocess: Preprocess) -> Transform:
     """What predict and serve do: a file becomes float [3, H, W]."""
+    return partial(_plain, preprocess)
 
-    def transform(file: Path, _: torch.Generator) -> Tensor:
-        pixels = read_pixels(file, preprocess)
-        return torch.from_numpy(preprocess.normalise(pixels[None])[0])
 
-    return transform
+def _plain(preprocess: Preprocess, file: Path, _: torch.Generator) -> Tensor:
+    pixels = read_pixels(file, preprocess)
+    return torch.from_numpy(preprocess.normalise(pixels[None])[0])
 
 
 def training_transform(preprocess: Preprocess) -> Transform:
     """Random crop, flip and colours, then the same normalisation: a file becomes [3, H, W]."""
+    _augmentation(preprocess.size)  # loads torchvision here and not in every loader process
+    return partial(_augmented, preprocess)
+
+
+def _augmented(preprocess: Preprocess, file: Path, generator: torch.Generator) -> Tensor:
+    try:
+        picture = read_image(file)
+    except ImageError as error:
+        raise _damaged(file, error) from None
+    augment = _augmentation(preprocess.size)
+    # torchvision draws from the global generator; a fork keeps the rest of training apart.
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
+        pixels = np.asarray(augment(picture), dtype=np.uint8)
+    return torch.from_numpy(preprocess.normalise(pixels[None])[0])
+
+
+@cache
+def _augmentation(size: int) -> Callable[[Any], Any]:
     ensure_torchvision()
     from torchvision.transforms import v2
 
-    augment = v2.Compose(
+    augment: Callable[[Any], Any] = v2.Compose(
         [
-            v2.RandomResizedCrop(preprocess.size, scale=(0.35, 1.0), antialias=True),
+            v2.RandomResizedCrop(size, scale=(0.35, 1.0), antialias=True),
             v2.RandomHorizontalFlip(),
             v2.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2),
         ]
     )
-
-    def transform(file: Path, generator: torch.Generator) -> Tensor:
-        try:
-            picture = read_image(file)
-        except ImageError as error:
-            raise _damaged(file, error) from None
-        # torchvision draws from the global generator; a fork keeps the rest of training apart.
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
-            pixels = np.asarray(augment(picture), dtype=np.uint8)
-        return torch.from_numpy(preprocess.normalise(pixels[None])[0])
-
-    return transform
+    return augment
 
 
-class Pictures(TorchDataset[Batch]):
-    """Pictures of a split as (float [3, H, W], class index).
+class Pictures(TorchDataset[Batch | PizzaioloError]):
+    """Pictures of a split as (float [3, H, W], class index), a bad one as its error.
 
     What is random about a picture depends on the seed, the epoch and its place alone, so it is
     the same with any number of loader processes.
@@ -120,29 +128,61 @@ class Pictures(TorchDataset[Batch]):
     def __len__(self) -> int:
         return len(self.files)
 
-    def __getitem__(self, index: int) -> Batch:
+    def __getitem__(self, index: int) -> Batch | PizzaioloError:
         generator = torch.Generator()
         generator.manual_seed(hash((self.seed, int(self.epoch), index)) & (2**63 - 1))
-        return self.transform(Path(self.files[index]), generator), self.targets[index]
+        try:
+            return self.transform(Path(self.files[index]), generator), self.targets[index]
+        except PizzaioloError as error:  # raised in a loader process it would become a traceback
+            return error
+
+
+class Loader(DataLoader[Any]):
+    """A DataLoader whose faults are errors that a person can read."""
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        try:
+            for batch in super().__iter__():
+                if isinstance(batch, PizzaioloError):
+                    try:
+                        raise batch
+                    finally:  # a cycle through its traceback would keep the processes for seconds
+                        del batch
+                yield batch
+        except RuntimeError as error:
+            if not self.num_workers:
+                raise
+            reason = str(error).splitlines()[0]
+            raise WorkError(
+                f"the processes that load pictures failed: {reason}",
+                hint="--workers 0 loads them in this process, without shared memory",
+            ) from error
+
+
+def _collate(items: list[Any]) -> Any:
+    bad = [item for item in items if isinstance(item, PizzaioloError)]
+    return bad[0] if bad else default_collate(items)
 
 
 def batches(
     data: Pictures | TensorDataset, size: int, *, shuffle_seed: int | None, workers: int = 0
-) -> DataLoader[Any]:
+) -> Loader:
     """Mini-batches; shuffled by the seed in training, in order elsewhere.
 
     A last batch of one is dropped in training: BatchNorm has no variance of one picture.
     """
-    generator = None
+    sampler = None
     if shuffle_seed is not None:
-        generator = torch.Generator()
-        generator.manual_seed(shuffle_seed)
-    return DataLoader(
+        sampler = RandomSampler(data, generator=torch.Generator().manual_seed(shuffle_seed))
+    return Loader(
         data,
         batch_size=size,
-        shuffle=shuffle_seed is not None,
-        drop_last=shuffle_seed is not None and len(data) > size and len(data) % size == 1,
-        generator=generator,
+        sampler=sampler,
+        drop_last=sampler is not None and len(data) > size and len(data) % size == 1,
+        collate_fn=_collate,
+        # Its own, from which it draws as often as it starts processes: neither the order nor
+        # the weights depend on their number.
+        generator=torch.Generator(),
         num_workers=workers,
         persistent_workers=workers > 0,
         timeout=120 if workers else 0,

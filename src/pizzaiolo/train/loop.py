@@ -22,10 +22,13 @@ from ..errors import WorkError
 
 @dataclass(frozen=True)
 class Epoch:
-    """One line of history.csv: losses are mean cross-entropy in nats, shares lie in 0..1."""
+    """One line of history.csv: losses are mean cross-entropy in nats, shares lie in 0..1.
+
+    Epoch 0 is the network as it was before this training, so it has no training loss.
+    """
 
     epoch: int
-    train_loss: float
+    train_loss: float | None
     validation_loss: float
     validation_accuracy: float
     validation_f1: float
@@ -44,12 +47,17 @@ class Fit:
 
 @dataclass(frozen=True)
 class Plan:
-    """How long and how fast to train, with the rate of each group of parameters."""
+    """How long and how fast to train, with the rate of each group of parameters.
+
+    A network that is `trained` already counts as epoch 0, so training never makes it worse, and
+    its BatchNorm statistics stay: those of a few small batches would be poorer.
+    """
 
     epochs: int
     groups: list[dict[str, Any]]
     patience: int
     warmup: float = 0.1
+    trained: bool = False
 
 
 def fit(
@@ -62,7 +70,7 @@ def fit(
 ) -> Fit:
     """Train, look at the validation data after every epoch, and keep the best one.
 
-    The best epoch has the lowest validation loss. Stops early after `plan.patience` epochs
+    The best epoch has the lowest validation loss. Training stops early after `plan.patience` epochs
     without a better one. Raises `WorkError` when the loss is no longer a number.
     """
     training, validation = loaders
@@ -71,10 +79,24 @@ def fit(
     schedule = make_schedule(optimizer, plan, len(training))
     criterion = nn.CrossEntropyLoss(label_smoothing=config.label_smoothing)
     result = Fit()
+
+    def keep(epoch: Epoch) -> None:
+        if not all(map(math.isfinite, (epoch.train_loss or 0.0, epoch.validation_loss))):
+            raise WorkError("the loss is no longer a number", hint="try a lower --lr")
+        result.history.append(epoch)
+        if result.best is None or epoch.validation_loss < result.best.validation_loss:
+            result.best = epoch
+            result.state = copy.deepcopy(network.state_dict())
+        on_epoch(epoch)
+
+    if plan.trained:
+        started = time.monotonic()
+        scores = validate(network, validation)
+        keep(Epoch(0, None, *scores, 0.0, time.monotonic() - started))
     for number in range(1, plan.epochs + 1):
         started = time.monotonic()
         set_epoch(training, number)
-        set_train_mode(network)
+        set_train_mode(network, plan.trained)
         total, seen = 0.0, 0
         for pictures, targets in training:
             optimizer.zero_grad(set_to_none=True)
@@ -83,18 +105,11 @@ def fit(
             optimizer.step()
             schedule.step()
             total, seen = total + loss.item() * len(targets), seen + len(targets)
-        if not math.isfinite(total):
-            raise WorkError("the training loss is no longer a number", hint="try a lower --lr")
         scores = validate(network, validation)
         rate = float(optimizer.param_groups[-1]["lr"])
-        epoch = Epoch(number, total / seen, *scores, rate, time.monotonic() - started)
-        result.history.append(epoch)
-        if result.best is None or epoch.validation_loss < result.best.validation_loss:
-            result.best = epoch
-            result.state = copy.deepcopy(network.state_dict())
-        on_epoch(epoch)
+        keep(Epoch(number, total / seen, *scores, rate, time.monotonic() - started))
         advance()
-        if number - result.best.epoch >= plan.patience:
+        if result.best is not None and number - result.best.epoch >= plan.patience:
             break
     return result
 
@@ -131,13 +146,12 @@ def set_epoch(loader: DataLoader[Any], number: int) -> None:
         epoch.fill_(number)
 
 
-def set_train_mode(network: nn.Module) -> None:
-    """Training mode, except for BatchNorm whose parameters are frozen: its statistics stay."""
+def set_train_mode(network: nn.Module, keep_statistics: bool) -> None:
+    """Training mode; BatchNorm's running statistics stay as they are where that is asked for."""
     network.train()
-    for module in network.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            weight = module.weight
-            if weight is not None and not weight.requires_grad:
+    if keep_statistics:
+        for module in network.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval()
 
 

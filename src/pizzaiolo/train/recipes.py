@@ -25,7 +25,7 @@ EPOCHS = {
 }
 RATES = {
     "head": {"adamw": 1e-3, "adam": 1e-3, "sgd": 1e-2},
-    "finetune": {"adamw": 1e-3, "adam": 1e-3, "sgd": 1e-2},
+    "finetune": {"adamw": 2e-4, "adam": 2e-4, "sgd": 2e-3},
     "scratch": {"adamw": 1e-3, "adam": 1e-3, "sgd": 5e-2},
 }
 
@@ -48,7 +48,8 @@ class Job:
 
     def rate(self, recipe: str) -> float:
         """The learning rate, as set or by recipe and optimiser."""
-        return self.config.lr or RATES[recipe][self.config.optimizer]
+        rate = self.config.lr
+        return RATES[recipe][self.config.optimizer] if rate is None else rate
 
 
 def head(job: Job) -> Fit:
@@ -112,15 +113,16 @@ def _fold(layer: nn.Linear, mean: Tensor, spread: Tensor) -> None:
 
 def finetune(job: Job) -> Fit:
     """The head first, on frozen features; then all layers, the backbone at a lower rate."""
-    quiet = replace(job, on_epoch=lambda epoch: None)
-    if isinstance(job.definition.network.head, nn.Linear):
-        head(quiet)
     network, rate = job.definition.network, job.rate("finetune")
+    trained = job.definition.pretrained and isinstance(network.head, nn.Linear)
+    if trained:
+        first = replace(job.config, lr=None, epochs=None)
+        head(replace(job, config=first, on_epoch=lambda epoch: None))
     groups = [
         {"params": list(network.backbone.parameters()), "lr": rate * job.config.backbone_lr_factor},
         {"params": list(network.head.parameters()), "lr": rate},
     ]
-    return _fit_pictures(job, "finetune", [g for g in groups if g["params"]])
+    return _fit_pictures(job, "finetune", [g for g in groups if g["params"]], trained)
 
 
 def scratch(job: Job) -> Fit:
@@ -129,7 +131,9 @@ def scratch(job: Job) -> Fit:
     return _fit_pictures(job, "scratch", [{"params": parameters, "lr": job.rate("scratch")}])
 
 
-def _fit_pictures(job: Job, recipe: str, groups: list[dict[str, object]]) -> Fit:
+def _fit_pictures(
+    job: Job, recipe: str, groups: list[dict[str, object]], trained: bool = False
+) -> Fit:
     config, preprocess = job.config, job.definition.preprocess
     network = job.definition.network.to(job.device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -140,7 +144,7 @@ def _fit_pictures(job: Job, recipe: str, groups: list[dict[str, object]]) -> Fit
         batches(training, config.batch_size, shuffle_seed=config.seed, workers=config.workers),
         batches(Pictures(job.validation, plain), 16, shuffle_seed=None, workers=config.workers),
     )
-    plan = Plan(job.epochs(recipe), groups, config.patience)
+    plan = Plan(job.epochs(recipe), groups, config.patience, trained=trained)
     with progress(recipe, plan.epochs) as advance:
         result = fit(network, loaders, plan, config, job.on_epoch, advance)
     result.state = {name: tensor.cpu() for name, tensor in result.state.items()}

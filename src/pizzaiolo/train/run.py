@@ -17,9 +17,10 @@ from torch import nn
 from .. import __version__
 from ..config import TrainConfig, to_dict, to_toml
 from ..console import log
-from ..core.bundle import cache_folder, new_folder, save_pt, write_text
+from ..core.bundle import cache_folder, result_folder, save_pt, write_text
 from ..core.card import Card
 from ..core.manifest import Dataset
+from ..errors import UsageError, WorkError, require
 from ..model.backbones import timm
 from ..model.custom import is_code
 from ..model.define import Definition, define
@@ -48,15 +49,36 @@ def train(
     seed_everything(config.seed)
     config = replace(config, recipe=config.recipe or _default_recipe(config, network))
     definition = define(config, len(data.labels.names), network)
+    if network is not None:
+        config = replace(config, model=definition.architecture["name"])
     _warn_small(data, definition)
-    folder = new_folder(Path(out), "run", "config.toml")
-    write_text(folder / "config.toml", to_toml("train", config))
-    with TensorBoard(folder) as board:
-        job = Job(definition, config, training, validation, device, cache_folder(), board.add)
-        result = RECIPES[config.recipe or "head"](job)
-    card = _card(data, definition, config, result)
-    save_pt(folder / "model.pt", card, result.state)
-    return _finish(folder, data, card, result, time.monotonic() - started)
+    with result_folder(Path(out), "run", "run.json") as folder:
+        with TensorBoard(folder / "tensorboard") as board:
+            job = Job(definition, config, training, validation, device, cache_folder(), board.add)
+            result = _fit(job)
+        card = _card(data, definition, config, result)
+        save_pt(folder / "model.pt", card, result.state)
+        write_text(folder / "config.toml", to_toml("train", config))
+        write_text(folder / "history.csv", _history(result))
+        summary = _summary(Path(out), data, card, result, time.monotonic() - started)
+        facts = {**summary, "dataset": str(data.root.resolve()), "card": card.to_dict()}
+        write_text(folder / "run.json", json.dumps(facts, indent=2, ensure_ascii=False))
+    return summary
+
+
+def _fit(job: Job) -> Fit:
+    try:
+        return RECIPES[job.config.recipe or "head"](job)
+    except torch.OutOfMemoryError as error:
+        raise WorkError(
+            "the memory of the device is used up", hint="a smaller --batch-size or --size"
+        ) from error
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise UsageError(
+            "BatchNorm can't learn from one picture at a time", hint="--batch-size 2 or more"
+        ) from error
 
 
 def _default_recipe(config: TrainConfig, network: nn.Module | None) -> str:
@@ -75,16 +97,16 @@ def _warn_small(data: Dataset, definition: Definition) -> None:
 
 
 class TensorBoard:
-    """Writes each epoch's figures as TensorBoard events; old events of the folder are removed."""
+    """Writes each epoch's figures as TensorBoard events."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def __enter__(self) -> TensorBoard:
-        from torch.utils.tensorboard import SummaryWriter
-
-        for old in self.folder.glob("events.out.tfevents.*"):
-            old.unlink()
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            raise require("tensorboard", "train") from None
         self.writer: Any = SummaryWriter(str(self.folder))
         return self
 
@@ -94,7 +116,7 @@ class TensorBoard:
     def add(self, epoch: Epoch) -> None:
         """One epoch's losses, shares and rate."""
         for name, value in asdict(epoch).items():
-            if name != "epoch":
+            if name != "epoch" and value is not None:
                 self.writer.add_scalar(name, value, epoch.epoch)
 
 
@@ -131,21 +153,18 @@ def _scores(best: Epoch) -> dict[str, float]:
     }
 
 
-def _finish(folder: Path, data: Dataset, card: Card, result: Fit, seconds: float) -> dict[str, Any]:
-    write_text(folder / "history.csv", _history(result))
+def _summary(run: Path, data: Dataset, card: Card, result: Fit, seconds: float) -> dict[str, Any]:
     assert result.best is not None
-    summary = {
-        "run": str(folder),
-        "model": str(folder / "model.pt"),
+    return {
+        "run": str(run),
+        "dataset": str(data.root),
+        "model": str(run / "model.pt"),
         "backbone": card.architecture["name"],
         "recipe": card.training["recipe"],
         "best_epoch": result.best.epoch,
         "validation": _scores(result.best),
         "seconds": round(seconds, 2),
     }
-    facts = {**summary, "dataset": str(data.root.resolve()), "card": card.to_dict()}
-    write_text(folder / "run.json", json.dumps(facts, indent=2, ensure_ascii=False))
-    return summary
 
 
 def _history(result: Fit) -> str:

@@ -1,0 +1,79 @@
+"""From settings to a network, and from a card to the same network again."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from pizzaiolo.config import TrainConfig
+from pizzaiolo.core.card import Card
+from pizzaiolo.core.labels import Labels
+from pizzaiolo.core.preprocess import Preprocess
+from pizzaiolo.errors import ModelFileError, UsageError
+from pizzaiolo.model.define import define, rebuild
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+LITE0 = "tf_efficientnet_lite0"
+
+
+def card(**architecture: Any) -> Card:
+    return Card(Labels(("a", "b", "c")), Preprocess(32, 36), architecture)
+
+
+@pytest.mark.parametrize("model", ["cnn", "resnet18", "mobilenetv3_small_050"])
+def test_the_card_builds_the_same_network_again(model: str) -> None:
+    made = define(TrainConfig(model=model, pretrained=False, size=32), 3)
+    again = rebuild(Card(Labels(("a", "b", "c")), made.preprocess, made.architecture))
+    shapes = {k: v.shape for k, v in made.network.state_dict().items()}
+    assert {k: v.shape for k, v in again.state_dict().items()} == shapes
+
+
+@pytest.mark.parametrize("recipe", ["head", "finetune", "scratch"])
+def test_pretrained_weights_are_used_where_the_recipe_allows_it(recipe: str) -> None:
+    torch.manual_seed(0)
+    made = define(TrainConfig(recipe=recipe), 2)
+    published = define(TrainConfig(recipe="head"), 2).network.backbone.state_dict()
+    same = all(torch.equal(v, published[k]) for k, v in made.network.backbone.state_dict().items())
+    assert same == made.pretrained == (recipe != "scratch")
+    assert made.weights_licence.startswith("Apache" if made.pretrained else "none")
+
+
+@pytest.mark.parametrize(
+    ("mode", "short_side"), [("crop", 146), ("pad", 128), ("squash", 128)]
+)  # fmt: skip
+def test_the_resize_mode_is_a_choice_that_the_definition_keeps(mode: str, short_side: int) -> None:
+    """Pain: a centre crop hides the subject."""
+    made = define(TrainConfig(model="cnn", resize_mode=mode), 2)
+    assert (made.preprocess.mode, made.preprocess.short_side) == (mode, short_side)
+
+
+def test_an_unknown_model_is_refused() -> None:
+    with pytest.raises(UsageError, match="no model 'resnet81'"):
+        define(TrainConfig(model="resnet81"), 2)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "words"),
+    [
+        ({}, "kind None"),
+        ({"kind": "oven", "name": "x"}, "kind 'oven'"),
+        ({"kind": "cnn"}, "how wide the embedding is"),
+        ({"kind": "cnn", "embedding": "wide"}, "how wide the embedding is"),
+        ({"kind": "cnn", "embedding": -3}, "how wide the embedding is"),
+        ({"kind": "timm", "name": "resnet_of_2050", "embedding": 3}, "which this timm lacks"),
+        ({"kind": "custom", "name": "Own"}, "its code is needed"),
+    ],
+)
+def test_a_card_that_names_no_network_is_a_clear_error(
+    architecture: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ModelFileError, match=words) as caught:
+        rebuild(card(**architecture))
+    assert caught.value.exit_code == 2
+
+
+def test_a_lost_module_says_how_to_name_its_code() -> None:
+    """Pain: a saved model needs the training script, and does not say so."""
+    with pytest.raises(ModelFileError) as caught:
+        rebuild(card(kind="custom", name="Own"))
+    assert "--code path/to/file.py:Own" in (caught.value.hint or "")
