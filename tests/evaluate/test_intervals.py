@@ -136,3 +136,8 @@ def test_luck_is_shared_by_a_group_and_as_large_as_the_confidence() -> None:
     assert hits.mean() == pytest.approx(0.55, abs=0.02)
     for drawn in luck(np.full(6, 0.5), list("aaabbb"), 20, 0):
         assert len(set(drawn[:3])) == len(set(drawn[3:])) == 1
+
+
+def test_values_that_vary_by_rounding_alone_do_not_vary() -> None:
+    rounded = [1.0, np.nextafter(1.0, 0.0)] * 20
+    assert percentile_interval(rounded, 23) == pytest.approx(wilson(23, 23))

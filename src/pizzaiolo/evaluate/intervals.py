@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ..console import track
 
 Z95 = 1.959963984540054
+ROUNDING = 1e-9
 
 
 def wilson(right: float, count: float, z: float = Z95) -> tuple[float, float]:
@@ -60,7 +61,7 @@ def percentile_interval(drawn: Sequence[float], groups: int) -> tuple[float, flo
     if not drawn:
         return None
     low, high = (float(v) for v in np.percentile(np.asarray(drawn, np.float64), [2.5, 97.5]))
-    return wilson(low * groups, groups) if low == high else (low, high)
+    return wilson(low * groups, groups) if high - low < ROUNDING else (low, high)
 
 
 def gap_interval(
