@@ -238,9 +238,9 @@ def predict(
         if json:
             console.say_json(answer.to_json())
         elif answer.error is not None:
-            console.say(f"{'-':<12}       {answer.path}: {answer.error['message']}")
+            console.say(f"{'-':<12} {'':>6}  {answer.path}: {answer.error['message']}")
         else:
-            console.say(f"{answer.verdict:<12} {answer.confidence:>5.1%} {answer.path}")
+            console.say(f"{answer.verdict:<12} {answer.sure:>6}  {answer.path}")
     if failed:
         console.note(f"{failed} of {len(paths)} could not be read")
         raise typer.Exit(1)

@@ -75,7 +75,7 @@ def _network(predictor: Predictor, picture: Path) -> Iterator[Stage]:
     if answer.error is not None:
         raise ImageError(answer.error["message"], code=answer.error["code"])
     share = np.asarray([answer.confidence], np.float32)
-    yield _stage("verdict", share, f"{answer.verdict}, {answer.confidence:.1%}")
+    yield _stage("verdict", share, f"{answer.verdict}, {answer.sure}")
 
 
 def _stage(name: str, array: NDArray[Any], note: str) -> Stage:

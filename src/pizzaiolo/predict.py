@@ -47,6 +47,15 @@ class Answer:
     novelty: float | None = None
     error: dict[str, str] | None = None
 
+    @property
+    def sure(self) -> str:
+        """The confidence for people: what is only nearly certain is never called 100 %."""
+        if self.confidence is None:
+            return ""
+        if self.confidence >= 0.9995:
+            return ">99.9%"
+        return f"{self.confidence:.1%}"
+
     def to_json(self) -> dict[str, Any]:
         """The answer as the CLI and the HTTP API give it."""
         return asdict(self)

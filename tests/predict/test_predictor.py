@@ -9,7 +9,7 @@ import pytest
 
 from pizzaiolo.core.image import Limits
 from pizzaiolo.errors import InputError, ModelFileError
-from pizzaiolo.predict import Predictor, expand, load_file
+from pizzaiolo.predict import Answer, Predictor, expand, load_file
 
 
 @pytest.fixture(scope="module")
@@ -173,3 +173,12 @@ def test_a_run_is_answered_by_pytorch_whoever_owns_the_pixels(run_folder: Path) 
     pixels.flags.writeable = False
     probabilities, embedding = load_file(run_folder).run(pixels)
     assert probabilities.shape == (2, 2) and len(embedding) == 2
+
+
+@pytest.mark.parametrize(
+    ("confidence", "words"),
+    [(None, ""), (0.5, "50.0%"), (0.9776, "97.8%"), (0.9994, "99.9%"), (0.9996, ">99.9%"),
+     (1.0, ">99.9%")],
+)  # fmt: skip
+def test_nearly_certain_is_never_called_certain(confidence: float | None, words: str) -> None:
+    assert Answer("p.jpg", confidence=confidence).sure == words

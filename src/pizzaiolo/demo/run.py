@@ -112,7 +112,7 @@ def _tell_answers(predictor: Predictor, pictures: list[tuple[str, Path]], who: s
     answers = list(predictor.predict_many([path for _, path in pictures]))
     right = sum(a.label == label for a, (label, _) in zip(answers, pictures, strict=True))
     for answer in (answers[0], answers[-1]):
-        say(f"  {answer.verdict:<10} {answer.confidence:6.1%}  {Path(answer.path or '').name}")
+        say(f"  {answer.verdict:<10} {answer.sure:>6}  {Path(answer.path or '').name}")
     say(f"  {who} is right on {right} of {len(pictures)} test pictures")
 
 
