@@ -11,7 +11,7 @@ import typer
 
 from . import __version__, console
 from .config import EvaluateConfig, ExportConfig, PrepareConfig, ServeConfig, TrainConfig
-from .errors import InputError, PizzaioloError, explain_os_error
+from .errors import InputError, PizzaioloError, explain_os_error, extras_explained
 from .flags import with_flags
 
 app = typer.Typer(
@@ -38,7 +38,8 @@ def main() -> None:
     console.set_up_streams()
     console.set_up_logging()
     try:
-        app()
+        with extras_explained():
+            app()
     except PizzaioloError as error:
         console.report_error(error)
         sys.exit(error.exit_code)

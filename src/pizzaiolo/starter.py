@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .console import note
 from .core.bundle import cache_folder, find_model
-from .errors import MissingExtraError, ModelFileError
+from .errors import MissingExtraError, ModelFileError, extras_explained
 from .predict import Predictor, load_file
 
 VERSION = 2
@@ -28,7 +28,8 @@ def load(model: Path | str | None = None, code: str | None = None) -> Predictor:
         ('Pizza', 0.98)
     """
     if model is not None:
-        return load_file(find_model(Path(model)), code)
+        with extras_explained():
+            return load_file(find_model(Path(model)), code)
     return load_file(starter_file())
 
 

@@ -7,13 +7,16 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+from .errors import extras_explained
+
 
 class Step(ModuleType):
     """A package whose call is the function of the same name in its module `run`."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         verb = self.__name__.rpartition(".")[2]
-        return getattr(import_module(f"{self.__name__}.run"), verb)(*args, **kwargs)
+        with extras_explained():
+            return getattr(import_module(f"{self.__name__}.run"), verb)(*args, **kwargs)
 
 
 def make_callable(package: str) -> None:

@@ -6,7 +6,7 @@ import errno
 import pytest
 
 from pizzaiolo import errors
-from pizzaiolo.errors import PizzaioloError, explain_os_error, nearest, require
+from pizzaiolo.errors import PizzaioloError, explain_os_error, nearest
 
 KINDS = [
     kind
@@ -65,7 +65,3 @@ def test_nearest_names_what_is_near_or_all() -> None:
     assert nearest("optimiser", ["optimizer", "epochs"]) == "did you mean 'optimizer'?"
     assert nearest("zzz", ["b", "a"]) == "choose one of: a, b"
     assert nearest("zzz", map(str, range(100, 130))).endswith(", ...")
-
-
-def test_a_missing_extra_says_how_to_install_it() -> None:
-    assert require("timm", "train").hint == "pip install 'pizzaiolo[train]'"

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ..errors import ModelFileError, StorageError, explain_os_error, require
+from ..errors import ModelFileError, StorageError, explain_os_error
 from .card import Card
 
 KINDS = {".pt": "pytorch", ".onnx": "onnx"}
@@ -184,10 +184,8 @@ def save_pt(path: Path, card: Card, state: dict[str, Any]) -> None:
 
 def load_pt(path: Path) -> tuple[Card, dict[str, Any]]:
     """The card and the tensors of a `.pt` model file; nothing in it is ever executed."""
-    try:
-        import torch
-    except ImportError:
-        raise require("torch", "train") from None
+    import torch
+
     if not zipfile.is_zipfile(path):
         raise _not_ours(path, "it is no archive of tensors")
     try:

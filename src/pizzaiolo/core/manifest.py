@@ -10,7 +10,10 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ..errors import DatasetError, UsageError, explain_os_error, require
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ..errors import DatasetError, UsageError, explain_os_error
 from .bundle import atomic_path, write_text
 from .labels import Labels
 
@@ -57,13 +60,12 @@ _REAL = {"brightness", "contrast", "sharpness", "outlier", "label_suspect"}
 
 def write_rows(rows: Sequence[Row], path: Path) -> None:
     """Write `manifest.parquet`, whole or not at all."""
-    pa, pq = arrow()
-    table = pa.Table.from_pylist([asdict(r) for r in rows], schema=_schema(pa, COLUMNS))
+    table = pa.Table.from_pylist([asdict(r) for r in rows], schema=_schema(COLUMNS))
     with atomic_path(path) as temporary:
         pq.write_table(table, temporary)
 
 
-def _schema(pa: Any, names: Sequence[str]) -> Any:
+def _schema(names: Sequence[str]) -> Any:
     kinds = [
         pa.int64() if name in _WHOLE else pa.float64() if name in _REAL else pa.string()
         for name in names
@@ -73,26 +75,15 @@ def _schema(pa: Any, names: Sequence[str]) -> Any:
 
 def read_rows(path: Path) -> list[Row]:
     """Read `manifest.parquet`; unknown columns of a later version are ignored."""
-    pa, pq = arrow()
     try:
         table = pq.read_table(path)
         names = [name for name in COLUMNS if name in table.column_names]
-        table = table.select(names).cast(_schema(pa, names))
+        table = table.select(names).cast(_schema(names))
     except (OSError, pa.ArrowException) as error:
         raise DatasetError(f"can't read {path}: {error}", hint=_HINT) from None
     if not {"path", "label"} <= set(names) or table["path"].null_count or table["label"].null_count:
         raise DatasetError(f"{path} lacks paths or labels", hint=_HINT)
     return [Row(**values) for values in table.to_pylist()]
-
-
-def arrow() -> tuple[Any, Any]:
-    """pyarrow and its parquet module, or the error that says how to install them."""
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError:
-        raise require("pyarrow", "train") from None
-    return pa, pq
 
 
 _HINT = "pizzaiolo prepare SOURCE --out DATASET makes one"

@@ -7,9 +7,10 @@ import io
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
-from ..errors import ImageError, require
+from ..errors import ImageError
 from .bundle import write_text
 from .image import read_image
 from .preprocess import resize_short_side
@@ -22,10 +23,6 @@ def write_page(path: Path, template: Path, values: dict[str, Any]) -> None:
 
     Every value is escaped. Filters: `percent` (0.123 -> 12.3 %) and `number` (1234 -> 1,234).
     """
-    try:
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    except ImportError:
-        raise require("jinja2", "train") from None
     environment = Environment(
         loader=FileSystemLoader([template.parent, _TEMPLATES]),
         autoescape=True,

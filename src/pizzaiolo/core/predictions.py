@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from .bundle import atomic_path
 from .labels import Labels
-from .manifest import arrow
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,6 @@ class Predictions:
 
     def write(self, path: Path) -> None:
         """Write `predictions.parquet`: one column `p_<class>` per class."""
-        pa, pq = arrow()
         novelty = [None] * len(self) if self.novelty is None else self.novelty.tolist()
         answers = [
             self.labels.decide(p, n)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score, roc_curve
 
 Ints = NDArray[np.int64]
 Reals = NDArray[np.float64]
@@ -70,8 +71,6 @@ def auroc(truth: Ints, probabilities: Reals, positive: int | None) -> float | No
 
     None where a class is absent, for then there is no curve.
     """
-    from sklearn.metrics import roc_auc_score
-
     classes = probabilities.shape[1]
     if len(np.unique(truth)) < classes:
         return None
@@ -99,8 +98,6 @@ def ece(right: NDArray[np.bool_], confidence: Reals, bins: int = 10) -> float:
 
 def roc_points(truth: Ints, scores: Reals, positive: int) -> list[tuple[float, float]]:
     """The ROC curve as (false positive rate, true positive rate), thinned to 200 points."""
-    from sklearn.metrics import roc_curve
-
     false_rate, true_rate, _ = roc_curve(truth == positive, scores)
     step = max(1, len(false_rate) // 200)
     points = list(zip(false_rate[::step].tolist(), true_rate[::step].tolist(), strict=True))

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from ..core.preprocess import FILTERS, Preprocess
-from ..errors import ModelFileError, UsageError, WorkError, nearest, require
+from ..errors import ModelFileError, UsageError, WorkError, nearest
 from .torchvision_fix import ensure_torchvision
 
 
@@ -49,10 +49,7 @@ OFFLINE_CHOICES = (*EMBEDDED, "cnn")
 def timm() -> Any:
     """The timm package, with torchvision made importable first."""
     ensure_torchvision()
-    try:
-        return import_module("timm")
-    except ImportError:
-        raise require("timm", "train") from None
+    return import_module("timm")
 
 
 def check_name(name: str, pretrained: bool = False) -> None:
@@ -165,10 +162,7 @@ def embedded_classifier(name: str) -> nn.Module:
 
 
 def _weights_file(source: Embedded) -> Path:
-    try:
-        reader = getattr(import_module(source.package), source.reader)
-    except ImportError:
-        raise require(source.package, "train") from None
+    reader = getattr(import_module(source.package), source.reader)
     path = Path(reader.get_model_file_path())
     if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != source.sha256:
         raise ModelFileError(

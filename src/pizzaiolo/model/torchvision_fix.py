@@ -12,8 +12,6 @@ from importlib import import_module
 
 import torch
 
-from ..errors import require
-
 _OPERATORS = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
@@ -25,8 +23,6 @@ def ensure_torchvision() -> None:
     """Import torchvision, declaring its missing operators only when the plain import fails."""
     try:
         import_module("torchvision")
-    except ImportError:
-        raise require("torchvision", "train") from None
     except RuntimeError as error:
         if "torchvision::nms" not in str(error):
             raise

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..core.manifest import SPLITS, arrow
+import pyarrow.parquet as pq
+
+from ..core.manifest import SPLITS
 from ..errors import SourceError, explain_os_error, nearest
 
 COLUMNS = ("path", "label", "split", "group")
@@ -96,7 +98,7 @@ def _split(table: Path, number: int, value: str) -> str | None:
 def _rows(table: Path) -> Iterator[dict[str, Any]]:
     try:
         if table.suffix.lower() == ".parquet":
-            yield from arrow()[1].read_table(table).to_pylist()
+            yield from pq.read_table(table).to_pylist()
         elif table.suffix.lower() == ".jsonl":
             yield from _json_lines(table)
         else:

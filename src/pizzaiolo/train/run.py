@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.tensorboard import SummaryWriter
 
 from .. import __version__
 from ..config import TrainConfig, to_dict, to_toml
@@ -20,7 +21,7 @@ from ..console import log
 from ..core.bundle import cache_folder, result_folder, save_pt, write_text
 from ..core.card import Card
 from ..core.manifest import Dataset
-from ..errors import UsageError, WorkError, require
+from ..errors import UsageError, WorkError
 from ..model.backbones import timm
 from ..model.custom import is_code
 from ..model.define import Definition, define
@@ -103,10 +104,6 @@ class TensorBoard:
         self.folder = folder
 
     def __enter__(self) -> TensorBoard:
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            raise require("tensorboard", "train") from None
         self.writer: Any = SummaryWriter(str(self.folder))
         return self
 
