@@ -42,7 +42,6 @@ def starter_file() -> Path:
             return path
         except ModelFileError:
             note(f"the starter at {path} is damaged, building it again")
-    note("building the starter model once (EfficientNet-Lite0, ImageNet weights) ...")
     try:
         from .export.starter import build_starter
     except ImportError as error:
@@ -50,5 +49,6 @@ def starter_file() -> Path:
             f"the starter is built by PyTorch, and {error.name!r} is not installed",
             hint="pip install 'pizzaiolo[train]', or name a model file with --model",
         ) from None
+    note("building the starter model once (EfficientNet-Lite0, ImageNet weights) ...")
     build_starter(path)
     return path
