@@ -48,6 +48,16 @@ def test_of_the_same_bytes_the_first_is_kept() -> None:
         assert rows[name].group is None and rows[name].split is None
 
 
+def test_a_copy_of_a_test_picture_leaves_training_and_that_is_said() -> None:
+    """Pain: leak by duplicates across a published split."""
+    own = [finding(1, "a/train", split="train"), finding(1, "b/test", split="test"),
+           finding(2, "c/train", split="train"), finding(2, "d/validation", split="validation"),
+           finding(3, "e/train", split="train"), finding(3, "f/train", split="train")]  # fmt: skip
+    rows, notes = decide([*own, *others(split="train")], PrepareConfig())
+    assert [r.path for r in rows if not r.kept] == ["a/train", "c/train", "f/train"]
+    assert [n for n in notes if "2 copies of its validation or test pictures" in n]
+
+
 def test_near_copies_share_a_group_and_name_their_original() -> None:
     """Pain: leak by duplicates across splits (RIAWELC: all 2,443 test pictures)."""
     rows = rows_of(*others(), finding(1, "x"), finding(1, "y", twist=1), finding(1, "z", twist=5))

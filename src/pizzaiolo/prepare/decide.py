@@ -36,9 +36,9 @@ def decide(findings: Sequence[Finding], config: PrepareConfig) -> tuple[list[Row
     near, same = _pairs(findings, config.near_distance)
     same += _equal_bytes(rows)
     _reject_conflicts(rows, same)
-    _reject_exact(rows)
+    notes = _reject_exact(rows)
     _group(rows, near, config.drop_near)
-    notes = _split(rows, config)
+    notes += _split(rows, config)
     return rows, notes + _leak_notes(rows)
 
 
@@ -105,14 +105,22 @@ def _reject_conflicts(rows: list[Row], same: Iterable[Pair]) -> None:
             rows[i] = _rejected(rows[i], "conflict", detail, paths[i])
 
 
-def _reject_exact(rows: list[Row]) -> None:
+def _reject_exact(rows: list[Row]) -> list[str]:
+    """Of the same bytes one stays: the one that a person put into test, then validation."""
     first: dict[str, Row] = {}
-    for i, row in enumerate(rows):
+    crossing = 0
+    for i in sorted(range(len(rows)), key=lambda i: -SPLITS.index(rows[i].split or "train")):
+        row = rows[i]
         if not row.kept or row.sha256 is None:
             continue
         original = first.setdefault(row.sha256, row)
         if original is not row:
+            crossing += row.split is not None and row.split != original.split
             rows[i] = _rejected(row, "exact_duplicate", "the same bytes", original.path)
+    if not crossing:
+        return []
+    return [f"the source's own split leaks: {crossing} copies of its validation or test pictures "
+            "lay in another part and are rejected"]  # fmt: skip
 
 
 def _group(rows: list[Row], near: Sequence[Pair], drop_near: bool) -> None:
