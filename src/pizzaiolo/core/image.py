@@ -20,7 +20,7 @@ from ..errors import ImageError
 
 # Pillow's JPEG reader opens MPO too: a JPEG with more pictures behind it, as phones write it.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-_SUFFIXES = ".jpg .jpeg .jpe .jfif .mpo .png .webp .gif .bmp .dib .tif .tiff .avif"
+_SUFFIXES = ".jpg .jpeg .jpe .jfif .mpo .png .webp .gif .bmp .dib .tif .tiff .avif .heic .heif"
 SUFFIXES = frozenset(_SUFFIXES.split(" "))
 
 # Pillow warns of odd metadata and of many pixels, without the file's name. What matters is an
@@ -108,10 +108,27 @@ def read_header(source: Path | str | bytes, limits: Limits = Limits()) -> Header
         return header
 
 
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis")  # ISO/IEC 23008-12, annex B
+
+
+def _readers(data: bytes) -> tuple[str, ...]:
+    """The names of Pillow's readers that may open the file: HEIC has one of its own, an extra."""
+    if data[4:8] != b"ftyp" or not any(brand in data[8:64] for brand in _HEIC_BRANDS):
+        return FORMATS
+    try:
+        from pi_heif import register_heif_opener
+    except ImportError:
+        message = "HEIC, as iPhones write it, needs one more package: pip install 'pizzaiolo[heic]'"
+        raise ImageError(message, code="not_an_image") from None
+    register_heif_opener()
+    return ("HEIF",)
+
+
 @contextmanager
 def _opened(data: bytes, limits: Limits) -> Iterator[tuple[Image.Image, Header]]:
+    readers = _readers(data)
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        image = Image.open(io.BytesIO(data), formats=readers)
     except UnidentifiedImageError:
         message = f"the file holds no picture of a known kind ({', '.join(FORMATS)})"
         raise ImageError(message, code="not_an_image") from None
