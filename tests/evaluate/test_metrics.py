@@ -92,6 +92,15 @@ def test_auroc_is_the_chance_that_a_right_picture_scores_above_a_wrong_one(
     assert metrics.auroc(truth, probabilities, None) == pytest.approx(expected)
 
 
+@given(scored())
+def test_auroc_is_scikit_learns(table: tuple[Any, Any]) -> None:
+    truth, probabilities = table
+    two = probabilities.shape[1] == 2
+    scores = probabilities[:, 1] if two else probabilities
+    expected = sk.roc_auc_score(truth, scores, multi_class="ovr")
+    assert metrics.auroc(truth, probabilities, None) == pytest.approx(expected)
+
+
 def test_auroc_of_a_split_that_lacks_a_class_is_undefined() -> None:
     assert metrics.auroc(np.zeros(5, int), np.full((5, 2), 0.5), 1) is None
     assert metrics.auroc(np.array([0, 1, 1]), np.full((3, 3), 1 / 3), None) is None

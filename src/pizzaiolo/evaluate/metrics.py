@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score, roc_curve
+from scipy.stats import rankdata
+from sklearn.metrics import roc_curve
 
 Ints = NDArray[np.int64]
 Reals = NDArray[np.float64]
@@ -69,15 +70,18 @@ def headline(matrix: Ints, positive: int | None) -> dict[str, float]:
 def auroc(truth: Ints, probabilities: Reals, positive: int | None) -> float | None:
     """Area under the ROC curve; several classes: one against the rest, mean over the classes.
 
-    None where a class is absent, for then there is no curve.
+    None where a class is absent, for then there is no curve. By ranks (Mann and Whitney 1947),
+    which is scikit-learn's figure in a tenth of its time: the bootstrap asks a thousand times.
     """
-    classes = probabilities.shape[1]
-    if len(np.unique(truth)) < classes:
+    classes = np.arange(probabilities.shape[1])
+    if len(np.unique(truth)) < len(classes):
         return None
-    if positive is not None or classes == 2:
-        index = positive if positive is not None else 1
-        return float(roc_auc_score(truth == index, probabilities[:, index]))
-    return float(roc_auc_score(truth, probabilities, multi_class="ovr", average="macro"))
+    if positive is not None or len(classes) == 2:
+        classes = classes[[1 if positive is None else positive]]
+    is_class = truth[:, None] == classes  # [N, classes asked for]
+    own = is_class.sum(axis=0)
+    above = (rankdata(probabilities[:, classes], axis=0) * is_class).sum(axis=0)
+    return float(np.mean((above - own * (own + 1) / 2) / (own * (len(truth) - own))))
 
 
 def reliability(right: NDArray[np.bool_], confidence: Reals, bins: int = 10) -> list[Reals]:
