@@ -22,6 +22,7 @@ app = typer.Typer(
     epilog="Start with: pizzaiolo demo, or pizzaiolo predict photo.jpg",
 )
 
+MODELS_SHOWN = 40
 JsonFlag = Annotated[bool, typer.Option("--json", help="print one JSON object")]
 ModelFlag = Annotated[
     Path | None,
@@ -117,19 +118,28 @@ def models(
     json: JsonFlag = False,
 ) -> None:
     """2. List the architectures that `train --model` takes."""
-    from .model.catalogue import find_models
+    from .model.catalogue import describe, find_models
 
-    found = find_models(pattern)
+    names = find_models(pattern)
     if json:
-        console.say_json(found)
+        console.say_json(describe(names))
         return
-    header = ("name", "input", "weights", "offline")
+    header = ("name", "parameters", "MB", "input", "weights", "offline")
     rows = [
-        (m["name"], m["input"], m["weights"], "yes" if m["offline"] else "no") for m in found[:40]
+        (
+            m["name"],
+            f"{m['parameters'] / 1e6:9.1f}M",
+            f"{m['megabytes']:.0f}",
+            m["input"],
+            m["weights"],
+            "yes" if m["offline"] else "no",
+        )
+        for m in describe(names[:MODELS_SHOWN])
     ]
     console.say_table(header, rows)
-    if len(found) > 40:
-        console.say(f"... and {len(found) - 40} more; narrow it: pizzaiolo models 'resnet*'")
+    if len(names) > MODELS_SHOWN:
+        more = len(names) - MODELS_SHOWN
+        console.say(f"... and {more} more; narrow it: pizzaiolo models 'resnet*'")
 
 
 @app.command()

@@ -107,3 +107,11 @@ def test_inspect_of_a_bad_picture(starter: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.jpg").write_text("no picture")
     done = run("inspect", str(tmp_path / "bad.jpg"), "--model", str(starter))
     assert_clear(done, 2, "holds no picture")
+
+
+def test_models_are_a_table_or_json() -> None:
+    table = run("models", "lite0").stdout
+    assert "tf_efficientnet_lite0        4.7M  19  224    ImageNet, installed  yes" in table
+    listed = json.loads(run("models", "lite0", "--json").stdout)
+    keys = ["name", "parameters", "megabytes", "input", "weights", "offline"]
+    assert [list(m) for m in listed] == [keys] * len(listed)
