@@ -1,6 +1,5 @@
 """The one image path, first half: any file becomes an upright RGB picture, or says why not."""
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +11,10 @@ from PIL import Image, ImageCms
 from pizzaiolo.core.image import FORMATS, Limits, read_bytes, read_header, read_image, to_rgb
 from pizzaiolo.core.preprocess import Preprocess
 from pizzaiolo.errors import ImageError
+from toy_pictures import encode
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
 EXIF_ORIENTATION = 0x0112
-
-
-def encode(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
 
 
 def plain(mode: str, colour: Any, side: int = 16) -> Image.Image:

@@ -1,6 +1,5 @@
 """Damaged files: a picture or an `ImageError`, never another error and never noise on stderr."""
 
-import io
 import subprocess
 import sys
 from pathlib import Path
@@ -14,15 +13,10 @@ from PIL import Image
 
 from pizzaiolo.core.image import FORMATS, Limits, read_image
 from pizzaiolo.errors import ImageError
+from toy_pictures import encode
 
 RED = (255, 0, 0)
 EXIF_ORIENTATION = 0x0112
-
-
-def encode(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
 
 
 def plain(mode: str, colour: Any, side: int = 16) -> Image.Image:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from torch import Tensor, nn
 
 from pizzaiolo.config import ExportConfig, TrainConfig
 from pizzaiolo.core.bundle import load_pt
@@ -26,18 +25,9 @@ from pizzaiolo.export import parity
 from pizzaiolo.export.run import export
 from pizzaiolo.predict import load_file
 from pizzaiolo.train.run import train
+from toy_network import Own
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-class Own(nn.Module):
-    def __init__(self, num_classes: int = 2) -> None:
-        super().__init__()
-        self.layer = nn.Linear(3, num_classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.layer(x.mean((2, 3)))
-        return logits
 
 
 CODE = """

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from pizzaiolo.config import TrainConfig
 from pizzaiolo.errors import InputError, PizzaioloError, UsageError
 from pizzaiolo.model.custom import create_custom, is_code
 from pizzaiolo.model.define import define
+from toy_network import Own
 
 HEADER = "import torch\nfrom torch import nn\n"
 OWN = """
@@ -34,16 +35,6 @@ def write(tmp_path: Path) -> Write:
         return f"{tmp_path / 'net.py'}:{name}"
 
     return write
-
-
-class Own(nn.Module):
-    def __init__(self, num_classes: int = 2) -> None:
-        super().__init__()
-        self.layer = nn.Linear(3, num_classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.layer(x.mean((2, 3)))
-        return logits
 
 
 CONFIG = TrainConfig(size=32)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pizzaiolo.config import TrainConfig
 from pizzaiolo.core.manifest import Dataset
@@ -15,19 +15,10 @@ from pizzaiolo.model.define import define
 from pizzaiolo.train.data import load_split
 from pizzaiolo.train.loop import Epoch, Fit
 from pizzaiolo.train.recipes import EPOCHS, RATES, RECIPES, Job
+from toy_network import Own
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 LITE0 = "tf_efficientnet_lite0"
-
-
-class Own(nn.Module):
-    def __init__(self, num_classes: int) -> None:
-        super().__init__()
-        self.layer = nn.Linear(3, num_classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.layer(x.mean((2, 3)))
-        return logits
 
 
 Make = Callable[..., Job]

@@ -24,20 +24,11 @@ from pizzaiolo.errors import DatasetError, PizzaioloError, StorageError, UsageEr
 from pizzaiolo.model.deployed import load_deployed
 from pizzaiolo.predict import load_file
 from pizzaiolo.train.run import train
+from toy_network import Own
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 FILES = ["config.toml", "history.csv", "model.pt", "run.json", "tensorboard"]
 QUICK = TrainConfig(model="cnn", size=32, epochs=3, batch_size=7)
-
-
-class Own(nn.Module):
-    def __init__(self, num_classes: int = 2) -> None:
-        super().__init__()
-        self.layer = nn.Linear(3, num_classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.layer(x.mean((2, 3)))
-        return logits
 
 
 OWN = TrainConfig(size=32, epochs=2, batch_size=7)

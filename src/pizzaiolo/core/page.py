@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 from PIL import Image
 
 from ..errors import ImageError
@@ -21,7 +22,8 @@ _TEMPLATES = Path(__file__).parent / "templates"
 def write_page(path: Path, template: Path, values: dict[str, Any]) -> None:
     """Fill a Jinja template that extends `base.html` and write the page, whole or not at all.
 
-    Every value is escaped. Filters: `percent` (0.123 -> 12.3 %) and `number` (1234 -> 1,234).
+    Every value is escaped. Filters: `percent` (0.123 -> 12.3 %), `number` (1234 -> 1,234) and
+    `breakable` (a path that may go on in the next line).
     """
     environment = Environment(
         loader=FileSystemLoader([template.parent, _TEMPLATES]),
@@ -32,7 +34,12 @@ def write_page(path: Path, template: Path, values: dict[str, Any]) -> None:
     )
     environment.filters["percent"] = lambda value: f"{100 * value:.1f} %"
     environment.filters["number"] = lambda value: f"{value:,}"
+    environment.filters["breakable"] = _breakable
     write_text(path, environment.get_template(template.name).render(values))
+
+
+def _breakable(path: str) -> Markup:
+    return Markup(escape(path).replace("/", Markup("/<wbr>")).replace("_", Markup("_<wbr>")))
 
 
 def thumbnail(source: Path | Image.Image, side: int = 160, quality: int = 72) -> str | None:

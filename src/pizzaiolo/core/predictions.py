@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ class Predictions:
     files: tuple[str, ...] = ()
     novelty: NDArray[np.float64] | None = None
 
-    @property
+    @cached_property
     def predicted(self) -> NDArray[np.int64]:
         """The predicted class indices [N], with the threshold of the labels."""
         names = [
@@ -38,7 +39,7 @@ class Predictions:
         ]
         return np.asarray(names, dtype=np.int64)
 
-    @property
+    @cached_property
     def confidence(self) -> NDArray[np.float64]:
         """The probability [N] of each predicted class."""
         return self.probabilities[np.arange(len(self)), self.predicted]

@@ -39,17 +39,17 @@ def describe(names: Sequence[str]) -> list[dict[str, Any]]:
     "input" (side, pixels), "weights", "offline"}`.
     """
     counts = _parameters(names)
-    return [_describe(name, counts.get(name)) for name in names]
+    return [_describe(name, counts[name]) for name in names]
 
 
-def _describe(name: str, parameters: int | None) -> dict[str, Any]:
+def _describe(name: str, parameters: int) -> dict[str, Any]:
     config = None if name == "cnn" else timm().get_pretrained_cfg(name)
     published = config is not None and config.has_weights and name not in EMBEDDED
     weights = "ImageNet, installed" if name in EMBEDDED else "random start"
     return {
         "name": name,
         "parameters": parameters,
-        "megabytes": None if parameters is None else round(4 * parameters / 1e6, 1),
+        "megabytes": round(4 * parameters / 1e6, 1),
         "input": CNN_SIZE if name == "cnn" else config.input_size[1] if config else None,
         "weights": "from the hub" if published else weights,
         "offline": not published,
