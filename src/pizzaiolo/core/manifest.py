@@ -23,7 +23,12 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class Row:
-    """One source picture. Sides are upright pixels; `phash` is 16 hexadecimal digits."""
+    """One source picture. Sides are upright pixels; `phash` is 16 hexadecimal digits.
+
+    `captured` (ISO 8601, the camera's clock) and `camera` are EXIF facts. `quality` lists what
+    the pixels suffer from, as `blurry, dark`. `outlier` and `label_suspect` are set for flagged
+    pictures only, 0 to 1, the higher the surer; `suggested` is the label that looks right.
+    """
 
     path: str
     label: str
@@ -44,8 +49,12 @@ class Row:
     brightness: float | None = None
     contrast: float | None = None
     sharpness: float | None = None
+    captured: str | None = None
+    camera: str | None = None
+    quality: str | None = None
     outlier: float | None = None
     label_suspect: float | None = None
+    suggested: str | None = None
 
     @property
     def kept(self) -> bool:

@@ -18,6 +18,7 @@ from ..core.image import read_image
 from ..core.manifest import Dataset, Row
 from ..core.preprocess import Preprocess
 from ..errors import DatasetError, ImageError, PizzaioloError, WorkError
+from ..model.features import damaged, read_pixels
 from ..model.torchvision_fix import ensure_torchvision
 
 Batch = tuple[Tensor, Tensor]
@@ -54,18 +55,6 @@ def load_split(dataset: Dataset, name: str) -> Split:
     return Split(files, tuple(dataset.labels.index(row.label) for row in rows))
 
 
-def read_pixels(file: Path, preprocess: Preprocess) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """A prepared picture by the one image path, uint8 [H, W, 3]; a bad one is named, not hidden."""
-    try:
-        return preprocess.load(file)
-    except ImageError as error:
-        raise _damaged(file, error) from None
-
-
-def _damaged(file: Path, error: ImageError) -> DatasetError:
-    return DatasetError(f"{file} can't be read: {error.message}", hint="run prepare again")
-
-
 def evaluation_transform(preprocess: Preprocess) -> Transform:
     """What predict and serve do: a file becomes float [3, H, W]."""
     return partial(_plain, preprocess)
@@ -86,7 +75,7 @@ def _augmented(preprocess: Preprocess, file: Path, generator: torch.Generator) -
     try:
         picture = read_image(file)
     except ImageError as error:
-        raise _damaged(file, error) from None
+        raise damaged(file, error) from None
     augment = _augmentation(preprocess.size)
     # torchvision draws from the global generator; a fork keeps the rest of training apart.
     with torch.random.fork_rng(devices=[]):

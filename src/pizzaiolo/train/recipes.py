@@ -14,8 +14,8 @@ from ..config import TrainConfig
 from ..console import progress
 from ..errors import UsageError
 from ..model.define import Definition
+from ..model.features import Embedder, embed
 from .data import Pictures, Split, batches, evaluation_transform, training_transform
-from .features import Embedder, embed
 from .loop import Epoch, Fit, Plan, fit
 
 EPOCHS = {
@@ -68,7 +68,7 @@ def head(job: Job) -> Fit:
         )
     embedder = Embedder(network.backbone, job.definition.preprocess, job.device)
     features = [
-        torch.from_numpy(embed(embedder, split, job.cache, name))
+        torch.from_numpy(embed(embedder, split.files, job.cache, name))
         for split, name in ((job.training, "train"), (job.validation, "validation"))
     ]
     mean, spread = features[0].mean(0), features[0].std(0, correction=0).mean().clamp_min(1e-6)

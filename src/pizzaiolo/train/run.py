@@ -25,8 +25,8 @@ from ..errors import UsageError, WorkError
 from ..model.backbones import timm
 from ..model.custom import is_code
 from ..model.define import Definition, define
+from ..model.device import choose_device, seed_everything
 from .data import class_counts, load_split
-from .device import choose_device, seed_everything
 from .loop import Epoch, Fit
 from .recipes import RECIPES, Job
 

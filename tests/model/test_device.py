@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pizzaiolo.errors import UsageError
-from pizzaiolo.train.device import choose_device, seed_everything
+from pizzaiolo.model.device import choose_device, seed_everything
 
 
 def test_the_cpu_is_always_there() -> None:
