@@ -1,35 +1,25 @@
-"""Where pictures come from: folders, split folders, archives and tables become candidates."""
+"""Where pictures come from: folders, archives, tables and downloads become candidates."""
 
 from __future__ import annotations
 
 import os
+import sys
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ..console import log
-from ..core.image import SUFFIXES
-from ..core.manifest import is_dataset
-from ..errors import SourceError, explain_os_error
+from ...config import PrepareConfig
+from ...console import log
+from ...core.image import SUFFIXES
+from ...core.manifest import is_dataset
+from ...errors import SourceError, explain_os_error
+from ..candidate import Candidate, readable
 from .archives import is_archive, unpack
+from .classes import renaming
 from .tables import SPLIT_NAMES, is_table, read_table
-
-_LATER = ("food101:", "hf:", "http://", "https://")
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A file that may be a picture: where it lies, its name in the manifest, what it is said
-    to be, and the split or group that its source gave it."""
-
-    file: Path
-    path: str
-    label: str
-    split: str | None = None
-    group: str | None = None
 
 
 @dataclass(frozen=True)
@@ -40,16 +30,14 @@ class Collection:
     notes: list[str] = field(default_factory=list)
 
 
-def readable(text: str) -> str:
-    r"""Text that can be written as UTF-8: bytes of a name that are none become `\xe9`."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
-def collect(sources: Sequence[Path | str], stack: ExitStack, out: Path) -> Collection:
+def collect(
+    sources: Sequence[Path | str], stack: ExitStack, out: Path, config: PrepareConfig
+) -> Collection:
     """All files of all sources, sorted by their name in the manifest, each file once.
 
-    Archives are unpacked into temporary folders that live as long as `stack`. The output `out`
-    is never collected. Raises `SourceError` for what is no source.
+    Archives are unpacked into temporary folders that live as long as `stack`; downloads stay in
+    the cache. The output `out` is never collected. Classes are renamed as `config.classes` says.
+    Raises `SourceError` for what is no source.
     """
     if not sources:
         raise SourceError("no source was given", hint="give a folder with one folder per class")
@@ -60,37 +48,52 @@ def collect(sources: Sequence[Path | str], stack: ExitStack, out: Path) -> Colle
         name = Path(source).name or Path(source).resolve().name
         names[name] += 1
         name = name if names[name] == 1 else f"{name}-{names[name]}"
-        reader = _Reader(out.resolve(), stack, collected.notes, name, len(sources) > 1)
-        for candidate in reader.read(source):
+        prefix = f"{name}/" if len(sources) > 1 or is_archive(Path(source)) else ""
+        reader = _Reader(out.resolve(), stack, collected.notes, prefix, config)
+        for candidate in reader.read(str(source)):
             # One path under two labels stays twice: that is a conflict, to be shown.
             found.setdefault((os.path.abspath(candidate.file), candidate.label), candidate)
-    collected.candidates.extend(sorted(found.values(), key=lambda c: (c.path, c.label)))
+    candidates = _renamed(found.values(), config.classes)
+    collected.candidates.extend(sorted(candidates, key=lambda c: (c.path, c.label)))
     _check(collected.candidates, sources)
     return collected
 
 
 @dataclass(frozen=True)
 class _Reader:
-    """Reads one source; `name` stands before its paths where there are several."""
+    """Reads one source; `prefix` stands before the paths of its own files."""
 
     out: Path
     stack: ExitStack
     notes: list[str]
-    name: str
-    several: bool
+    prefix: str
+    config: PrepareConfig
 
-    def read(self, source: Path | str) -> Iterator[Candidate]:
-        text = str(source)
-        if text.startswith(_LATER):
+    def read(self, source: str) -> Iterator[Candidate]:
+        for candidate in self._candidates(source):
+            path, label = readable(candidate.path), readable(candidate.label)
+            if (path, label) != (candidate.path, candidate.label):
+                candidate = replace(candidate, path=path, label=label)
+            yield candidate
+
+    def _candidates(self, source: str) -> Iterator[Candidate]:
+        # Imported here: the processes that read pictures import this module and need none of it.
+        if source.startswith("food101:"):
+            from .food101 import read_food101
+
+            return read_food101(source, self.config)
+        if source.startswith("hf:"):
+            from .hub import read_hub
+
+            return read_hub(source, self.config, self.notes)
+        if "://" in source:
+            from .fetch import shown
+
             raise SourceError(
-                f"{text} is an address: not yet, this version reads folders, archives and tables",
-                hint="download it first, then name the folder",
+                f"{shown(source)} is an address, expected a folder, an archive or a table",
+                hint="put the addresses of pictures into a table with the columns url and label",
             )
-        path = Path(source)
-        prefix = f"{self.name}/" if self.several or is_archive(path) else ""
-        for candidate in self._files(path):
-            name, label = readable(prefix + candidate.path), readable(candidate.label)
-            yield replace(candidate, path=name, label=label)
+        return self._files(Path(source))
 
     def _files(self, path: Path) -> Iterator[Candidate]:
         if is_dataset(path):
@@ -113,7 +116,8 @@ class _Reader:
             return self._folder(top, root, self.out)
         raise SourceError(
             f"{path.name} is no folder, archive or table",
-            hint="known: folders, .zip, .tar, .tar.gz, .tgz, .csv, .tsv, .jsonl, .parquet",
+            hint="known: folders, .zip, .tar, .tar.gz, .tgz, .csv, .tsv, .jsonl, .parquet, "
+            "food101:NAME, hf:owner/name",
         )
 
     def _output_in(self, source: Path) -> Path:
@@ -124,11 +128,25 @@ class _Reader:
         return images if real == self.out or self.out in real.parents else self.out
 
     def _table(self, path: Path) -> Iterator[Candidate]:
+        from .download import cached, download
+        from .fetch import shown
+
+        candidates, urls = [], []
         for row in read_table(path):
-            candidate = Candidate(*row)
-            if self.out / "images" in Path(os.path.realpath(candidate.file)).parents:
-                raise _at_risk(candidate.file, self.out)
-            yield candidate
+            about = (sys.intern(row.label), row.split, row.group)
+            if row.url:
+                urls.append(row.url)
+                candidates.append(Candidate(cached(row.url), shown(row.url), *about))
+                continue
+            file = path.parent / row.path
+            if self.out / "images" in Path(os.path.realpath(file)).parents:
+                raise _at_risk(file, self.out)
+            name = self.prefix + Path(row.path).as_posix()
+            candidates.append(Candidate(file, name, *about))
+        faults = download(urls, self.config)
+        for candidate in candidates:
+            fault = faults.get(candidate.path)
+            yield replace(candidate, fault=fault) if fault else candidate
 
     def _folder(self, folder: Path, root: Path, output: Path) -> Iterator[Candidate]:
         """The pictures of the class folders in `folder`; paths are relative to `root`."""
@@ -140,10 +158,13 @@ class _Reader:
                 f"{folder} holds {holds}",
                 hint="expected one folder per class, with its pictures inside",
             )
+        self._note_hidden(folder)
         classes: list[tuple[Path, str | None]] = [(p, None) for p in places]
         if splits := _split_folders(places, output):
             classes = [(c, split) for p, split in splits.items() for c in _folders(p, output)]
             loose += sum(_loose(p) for p in splits)
+            for place in splits:
+                self._note_hidden(place)
             for other in (p for p in places if p not in splits):
                 self._note(f"{other} lies beside the folders of the split and is left out")
         if loose:
@@ -152,7 +173,8 @@ class _Reader:
         for inner, split in classes:
             for file in _walk(inner, output):
                 counts[inner.name] += 1
-                yield Candidate(file, file.relative_to(root).as_posix(), inner.name, split)
+                name = self.prefix + file.relative_to(root).as_posix()
+                yield Candidate(file, name, inner.name, split)
         for name, count in counts.items():
             if not count:
                 raise SourceError(
@@ -160,8 +182,18 @@ class _Reader:
                     hint="put its pictures inside, or remove the folder",
                 )
 
+    def _note_hidden(self, folder: Path) -> None:
+        for place in sorted(p for p in folder.iterdir() if p.name.startswith(".") and p.is_dir()):
+            if any(_is_picture(file) for file in _walk(place, self.out)):
+                self._note(f"{place} is hidden and is left out, with the pictures in it")
+
     def _note(self, text: str) -> None:
-        self.notes.append(readable(text))
+        self.notes.append(one_line(text))
+
+
+def one_line(text: str) -> str:
+    """Text for people: line breaks and other characters that can't be seen are escaped."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in readable(text))
 
 
 def _at_risk(source: Path, out: Path) -> SourceError:
@@ -185,7 +217,11 @@ def _split_folders(places: list[Path], output: Path) -> dict[Path, str]:
 
 
 def _loose(folder: Path) -> int:
-    return sum(p.suffix.lower() in SUFFIXES and p.is_file() for p in folder.iterdir())
+    return sum(_is_picture(p) and p.is_file() for p in folder.iterdir())
+
+
+def _is_picture(file: Path) -> bool:
+    return file.suffix.lower() in SUFFIXES
 
 
 def _folders(root: Path, output: Path) -> list[Path]:
@@ -232,6 +268,16 @@ def _walk(folder: Path, output: Path) -> Iterator[Path]:
     yield from closed  # each becomes a row that says so
 
 
+def _renamed(candidates: Iterable[Candidate], classes: Sequence[str]) -> list[Candidate]:
+    candidates = list(candidates)
+    if not classes:
+        return candidates
+    names = renaming(classes, {c.label for c in candidates})
+    return [
+        c if names[c.label] == c.label else replace(c, label=names[c.label]) for c in candidates
+    ]
+
+
 def _check(candidates: list[Candidate], sources: Sequence[Path | str]) -> None:
     names = ", ".join(map(str, sources))
     if not candidates:
@@ -242,12 +288,19 @@ def _check(candidates: list[Candidate], sources: Sequence[Path | str]) -> None:
             f"{names} holds one class only: {labels[0]!r}",
             hint="a recogniser needs two or more, for example pizza/ and not_pizza/",
         )
-    lowered: dict[str, str] = {}
+    alike: dict[str, str] = {}
     for label in labels:
-        key = unicodedata.normalize("NFC", label).casefold()
-        other = lowered.setdefault(key, label)
+        other = alike.setdefault(_looks_like(label), label)
         if other != label:
+            case_only = label.casefold() == other.casefold()
+            how = "differ in upper and lower case only" if case_only else "look the same"
             raise SourceError(
-                f"the classes {other!r} and {label!r} differ in upper and lower case only",
-                hint="rename or merge the two folders",
+                f"the classes {other!r} and {label!r} {how}",
+                hint=one_line(f"rename or merge them: --classes '{other}={label},{other}'"),
             )
+
+
+def _looks_like(label: str) -> str:
+    """A label without case, spelling of accents, and marks that can't be seen."""
+    composed = unicodedata.normalize("NFC", label).casefold()
+    return "".join(c for c in composed if unicodedata.category(c) != "Cf")

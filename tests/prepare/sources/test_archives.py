@@ -4,6 +4,7 @@ import errno
 import io
 import os
 import struct
+import sys
 import tarfile
 import zipfile
 from contextlib import ExitStack
@@ -12,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from pizzaiolo.errors import SourceError, StorageError
-from pizzaiolo.prepare import archives
-from pizzaiolo.prepare.archives import is_archive, unpack
+from pizzaiolo.prepare.sources import archives
+from pizzaiolo.prepare.sources.archives import is_archive, unpack
 
 FILES = {"top/a/1.png": b"one" * 400, "top/a/2.png": os.urandom(2000), "top/b/3.png": b"three"}
 SUFFIXES = ("zip", "tar", "tar.gz", "tgz")
@@ -121,6 +122,28 @@ def test_a_bomb_is_refused_before_it_is_written(
     path = pack(tmp_path / f"x.{suffix}", {**FILES, "top/a/bomb.png": bytes(5_000_000)})
     with pytest.raises(SourceError, match="unpacks to more than 100,000 bytes"):
         unpacked(path)
+
+
+@pytest.mark.parametrize("size", [-1, -16, -1024, -(10**9)])
+def test_a_negative_size_is_refused(tmp_path: Path, size: int) -> None:
+    """It would buy room for a bomb, or lead back to its own header without end."""
+    header = bytearray(tarfile.TarInfo("a/1.png").tobuf(tarfile.GNU_FORMAT))
+    header[124:136] = b"\xff" * 8 + struct.pack(">i", size)
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    (tmp_path / "x.tar").write_bytes(bytes(header) + bytes(2048))
+    with pytest.raises(SourceError, match="has a negative size"):
+        unpacked(tmp_path / "x.tar")
+
+
+NAMES = ["new\nline.png", 'quo"te.png', "🍕.png", "\u202egnp.exe", "a b.png", "-rf.png", "'.png"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems take no such names")
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_names_of_any_kind_come_out_as_they_went_in(tmp_path: Path, suffix: str) -> None:
+    files = {f"{name}/{name}": name.encode() for name in NAMES}
+    assert unpacked(pack(tmp_path / f"x.{suffix}", files)) == (files, 0)
 
 
 def test_too_many_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

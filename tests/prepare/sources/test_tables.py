@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from pizzaiolo.errors import SourceError, StorageError
-from pizzaiolo.prepare.tables import is_table, read_table
+from pizzaiolo.prepare.sources import tables
+from pizzaiolo.prepare.sources.tables import TableRow, is_table, read_table
 
 ROWS = [
     {"path": "a/1.jpg", "label": "a", "split": "train", "group": "g"},
@@ -28,14 +29,14 @@ def write(path: Path, rows: list[dict[str, Any]]) -> Path:
         cells = [list(rows[0]), *(list(row.values()) for row in rows)]
         mark = "\t" if path.suffix == ".tsv" else ","
         lines = [mark.join('"' + str(c).replace('"', '""') + '"' for c in row) for row in cells]
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        path.write_bytes(("\n".join(lines) + "\n").encode())
     return path
 
 
 def read(path: Path) -> list[tuple[str, str, str | None, str | None]]:
     rows = list(read_table(path))
-    assert all(row[0] == path.parent / row[1] for row in rows)
-    return [row[1:] for row in rows]
+    assert all(row.url == "" for row in rows)
+    return [(row.path, row.label, row.split, row.group) for row in rows]
 
 
 @pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet"])
@@ -62,7 +63,12 @@ def test_other_files_are_no_tables(name: str) -> None:
 )
 def test_a_csv_of_any_editor_is_read(tmp_path: Path, text: str) -> None:
     (tmp_path / "t.csv").write_bytes(text.encode())
-    assert read(tmp_path / "t.csv") == [("a.jpg", "x", None, None)]
+    assert read(tmp_path / "t.csv") == [(text_path(text), "x", None, None)]
+
+
+def text_path(text: str) -> str:
+    """The path as it stands in the table, without the spaces around it."""
+    return "./a.jpg" if "./" in text else "a.jpg"
 
 
 @pytest.mark.parametrize("text", ["", "path,label\n", "\n\n"])
@@ -97,14 +103,50 @@ def test_split_names(tmp_path: Path, word: str, name: str | None) -> None:
     assert read(table) == [("a", "x", name, None)]
 
 
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet"])
+def test_a_row_has_a_path_or_a_url_and_the_path_goes_first(tmp_path: Path, suffix: str) -> None:
+    address = "https://x.example/a,b.jpg?size=7#top"
+    rows = [
+        {"path": "a.jpg", "url": address, "label": "x"},
+        {"path": "", "url": address, "label": "y"},
+        {"path": "c.jpg", "url": "", "label": "z"},
+    ]
+    assert list(read_table(write(tmp_path / f"t.{suffix}", rows))) == [
+        TableRow("a.jpg", "", "x"), TableRow("", address, "y"), TableRow("c.jpg", "", "z")
+    ]  # fmt: skip
+    only = write(tmp_path / f"u.{suffix}", [{"url": address, "label": "x", "split": "val"}])
+    assert list(read_table(only)) == [TableRow("", address, "x", "validation")]
+
+
+STRANGE = ["new\nline", 'quo"te', "🍕", "\u202eabc", "a\tb", "'", "=cmd()", "<b>", "a\u2028b", "%s"]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet"])
+@pytest.mark.parametrize("name", STRANGE)
+def test_names_of_any_kind_come_back_as_they_are(tmp_path: Path, suffix: str, name: str) -> None:
+    table = write(tmp_path / f"t.{suffix}", [{"path": f"{name}.jpg", "label": name}])
+    assert read(table) == [(f"{name}.jpg", name, None, None)]
+
+
+def test_a_large_parquet_is_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "_BATCH", 7)
+    rows = [{"path": f"{i}.jpg", "label": "x"} for i in range(30)]
+    found = read(write(tmp_path / "t.parquet", rows))
+    assert [path for path, *_ in found] == [row["path"] for row in rows]
+
+
 FAULTS = {
     "unknown column": ("path,label,lable\na,b,c\n", "unknown column 'lable'", "'label'"),
     "capital": ("Path,label\na,b\n", "unknown column 'Path'", "'path'"),
     "semicolons": ("path;label\na;b\n", "unknown column 'path;label'", "'path'"),
     "no header": ("a.jpg,x\nb.jpg,y\n", "unknown column 'a.jpg'", "choose one of"),
     "no label": ("path\na\n", "has no column 'label'", "columns found: path"),
-    "no path": ("label\na\n", "has no column 'path'", "columns found: label"),
-    "url": ("url,label\nhttps://x/y.jpg,a\n", "'url': not yet", "download"),
+    "no path": ("label\na\n", "has no column 'path' or 'url'", "columns found: label"),
+    "neither": ("group\na\n", "no column 'path' or 'url' and none 'label'", "found: group"),
+    "urls only": ("url\nhttps://x/y.jpg\n", "has no column 'label'", "columns found: url"),
+    "empty url": ("url,label\nhttp://x/,a\n,b\n", "row 2 has an empty 'url'", "path or a url"),
+    "no place": ("path,url,label\n , ,b\n", "row 1 has an empty 'path' and 'url'", "or a url"),
+    "nothing": ("path,url,label\n,,\n", "row 1 has an empty 'path' and 'url' and 'label'", ""),
     "empty label": ("path,label\na,b\nc,\n", "row 2 has an empty 'label'", "needs"),
     "empty path": ("path,label\n ,b\n", "row 1 has an empty 'path'", "needs"),
     "short row": ("path,label\na,b\nc\n", "row 2 has an empty 'label'", "needs"),

@@ -1,5 +1,6 @@
 """Collecting: what counts as a source, a class and a split, and what is left out with a note."""
 
+import json
 import os
 import shutil
 import sys
@@ -8,11 +9,15 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pizzaiolo.errors import SourceError, StorageError
-from pizzaiolo.prepare.collect import Candidate, Collection, collect, readable
+from pizzaiolo.config import PrepareConfig
+from pizzaiolo.errors import SourceError, StorageError, UsageError
+from pizzaiolo.prepare.candidate import Candidate, readable
+from pizzaiolo.prepare.sources.collect import Collection, collect
+from toy_site import Site, serving
 
 
 @pytest.fixture
@@ -33,8 +38,10 @@ def paths(collection: Collection) -> list[str]:
     return [c.path for c in collection.candidates]
 
 
-def gather(stack: ExitStack, *sources: Path | str, out: Path = Path("/nowhere")) -> Collection:
-    return collect(list(sources), stack, out)
+def gather(
+    stack: ExitStack, *sources: Path | str, out: Path = Path("/nowhere"), **settings: Any
+) -> Collection:
+    return collect(list(sources), stack, out, PrepareConfig(**settings))
 
 
 def test_class_folders_with_all_that_lies_below(tmp_path: Path, stack: ExitStack) -> None:
@@ -81,10 +88,27 @@ def test_class_names_that_sound_like_splits_stay_classes(
 
 
 def test_what_lies_beside_the_classes_is_noted(tmp_path: Path, stack: ExitStack) -> None:
-    touch(tmp_path, "a/1.jpg", "b/2.jpg", "loose.JPG", "README.md", ".hidden/3.jpg")
+    touch(tmp_path, "a/1.jpg", "b/2.jpg", "loose.JPG", "README.md", ".git/config", ".x/deep/3.jpg")
     found = gather(stack, tmp_path)
     assert paths(found) == ["a/1.jpg", "b/2.jpg"]
-    assert found.notes == [f"1 pictures beside the class folders of {tmp_path} are left out"]
+    assert found.notes == [
+        f"{tmp_path / '.x'} is hidden and is left out, with the pictures in it",
+        f"1 pictures beside the class folders of {tmp_path} are left out",
+    ]
+
+
+def test_a_hidden_class_of_a_split_is_noted(tmp_path: Path, stack: ExitStack) -> None:
+    touch(tmp_path, *(f"{s}/{c}/1.jpg" for s in ("train", "test") for c in ("a", "b")))
+    touch(tmp_path, "test/.c/1.jpg", "train/.cache/index")
+    (note,) = gather(stack, tmp_path).notes
+    assert note == f"{tmp_path / 'test' / '.c'} is hidden and is left out, with the pictures in it"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems take no such names")
+def test_notes_are_one_line_whatever_the_names_hold(tmp_path: Path, stack: ExitStack) -> None:
+    touch(tmp_path, "a/1.jpg", "b/2.jpg", ".x\ny\x1b[2J\u202e/3.jpg")
+    (note,) = gather(stack, tmp_path).notes
+    assert "/.x\\ny\\x1b[2J\\u202e is hidden" in note and note.isprintable()
 
 
 ERRORS = {
@@ -94,7 +118,8 @@ ERRORS = {
     "one class": (("a/1.jpg",), "one class only: 'a'"),
     "empty class": (("a/1.jpg", "b/2.jpg", "c/"), "class folder 'c' of .* is empty"),
     "case": (("Pizza/1.jpg", "pizza/2.jpg"), "upper and lower case only"),
-    "unicode": (("\u00e9/1.jpg", "e\u0301/2.jpg"), "upper and lower case only"),
+    "unicode": (("\u00e9/1.jpg", "e\u0301/2.jpg"), "look the same"),
+    "invisible": (("pizza/1.jpg", "pizza\u200f/2.jpg"), "look the same"),
 }
 
 
@@ -115,7 +140,8 @@ def test_sources_that_can_not_be_used(tmp_path: Path, stack: ExitStack, name: st
 
 @pytest.mark.parametrize(
     ("source", "words"),
-    [("https://x/y.zip", "not yet"), ("food101:pizza", "not yet"), ("hf:owner/name", "not yet"),
+    [("https://u:p@x/y.zip", "https://x/y.zip is an address"), ("ftp://x", "is an address"),
+     ("food101:pizzza", "Food-101 has no class 'pizzza'"), ("hf:name", "'hf:name' names no data"),
      (__file__, "no folder, archive or table")],
 )  # fmt: skip
 def test_other_sources_say_what_is_known(stack: ExitStack, source: str, words: str) -> None:
@@ -158,6 +184,114 @@ def test_a_table_gives_split_and_group(tmp_path: Path, stack: ExitStack) -> None
     first, second = gather(stack, tmp_path / "t.csv").candidates
     assert first == Candidate(tmp_path / "1.jpg", "1.jpg", "a", "validation", "g")
     assert second == Candidate(tmp_path / "2.jpg", "2.jpg", "b")
+
+
+# --- tables of addresses ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    monkeypatch.setenv("PIZZAIOLO_CACHE", str(tmp_path / "cache"))
+    with serving() as site:
+        yield site
+
+
+def test_a_table_of_addresses_gives_files_and_faults(
+    tmp_path: Path, stack: ExitStack, site: Site
+) -> None:
+    """One bad address never stops a run: it becomes a row that says why."""
+    touch(tmp_path, "own.jpg")
+    site.answers = {"/a": b"one", "/b": b"two"}
+    good, other, bad = site.url("/a"), site.url("/b"), site.url("/c")
+    rows = [f",{good},x,val,g", f",{other},y,,", f",{bad},y,,", "own.jpg,,y,,", ",ftp://z/,y,,"]
+    (tmp_path / "t.csv").write_text("path,url,label,split,group\n" + "\n".join(rows) + "\n")
+    found = gather(stack, tmp_path / "t.csv", download_private=True)
+    by_path = {c.path: c for c in found.candidates}
+    assert set(by_path) == {good, other, bad, "own.jpg", "ftp://z/"}
+    assert by_path[good].file.read_bytes() == b"one"
+    assert (by_path[good].split, by_path[good].group) == ("validation", "g")
+    assert by_path[bad].fault == ("download_failed", "HTTP 404")
+    assert (by_path["ftp://z/"].fault or "")[0] == "download_failed"
+    assert all(by_path[path].fault is None for path in (good, other, "own.jpg"))
+
+
+def test_an_address_keeps_its_name_beside_other_sources(
+    tmp_path: Path, stack: ExitStack, site: Site
+) -> None:
+    touch(tmp_path / "photos", "a/1.jpg", "b/2.jpg")
+    site.answers["/a"] = b"one"
+    (tmp_path / "t.csv").write_text(f"url,label\n{site.url('/a')},a\n{site.url('/a')},a\n")
+    found = gather(stack, tmp_path / "photos", tmp_path / "t.csv", download_private=True)
+    assert paths(found) == [site.url("/a"), "photos/a/1.jpg", "photos/b/2.jpg"]
+
+
+def test_a_password_in_an_address_is_not_collected(
+    tmp_path: Path, stack: ExitStack, site: Site
+) -> None:
+    url = f"http://me:secret@127.0.0.1:{site.port}"
+    (tmp_path / "t.csv").write_text(f"url,label\n{url}/a,a\n{url}/b,b\n")
+    found = gather(stack, tmp_path / "t.csv", download_private=True)
+    assert paths(found) == [site.url("/a"), site.url("/b")] and "secret" not in repr(found)
+    assert all("authorization" in asked.headers for asked in site.asked)
+
+
+# --- classes renamed and merged ---------------------------------------------------------------
+
+
+def labels(collection: Collection) -> dict[str, int]:
+    return dict(Counter(c.label for c in collection.candidates))
+
+
+def test_classes_of_all_sources_are_renamed_and_merged(tmp_path: Path, stack: ExitStack) -> None:
+    touch(tmp_path / "photos", "margherita/1.jpg", "calzone/2.jpg", "sushi/3.jpg", "Pizza/4.jpg")
+    touch(tmp_path, "5.jpg")
+    (tmp_path / "t.csv").write_text("path,label\n5.jpg,ramen\n")
+    sources = (tmp_path / "photos", tmp_path / "t.csv", zipped(tmp_path / "x.zip", "rice/6.jpg",
+                                                              "pizza/7.jpg"))  # fmt: skip
+    entries = ("pizza=margherita,calzone,Pizza", "other=*")
+    assert labels(gather(stack, *sources, classes=entries)) == {"pizza": 4, "other": 3}
+
+
+@pytest.mark.parametrize("entry", ["pizza=Pizza,pizza", "Pizza=pizza", "x=PIZZA,Pizza,pizza"])
+def test_classes_that_differ_in_case_only_can_be_merged(
+    tmp_path: Path, stack: ExitStack, entry: str
+) -> None:
+    touch(tmp_path, "Pizza/1.jpg", "pizza/2.jpg", "sushi/3.jpg")
+    if "PIZZA" in entry:
+        touch(tmp_path, "PIZZA/4.jpg")
+    with pytest.raises(SourceError, match="upper and lower case only") as caught:
+        gather(stack, tmp_path)
+    assert "--classes" in (caught.value.hint or "")
+    found = gather(stack, tmp_path, classes=(entry,))
+    assert labels(found) == {entry.partition("=")[0]: len(found.candidates) - 1, "sushi": 1}
+
+
+def test_merging_all_into_one_class_is_refused(tmp_path: Path, stack: ExitStack) -> None:
+    touch(tmp_path, "a/1.jpg", "b/2.jpg")
+    with pytest.raises(SourceError, match="one class only: 'x'"):
+        gather(stack, tmp_path, classes=("x=*",))
+
+
+@pytest.mark.parametrize("kind", ["folder", "table"])
+def test_a_class_that_is_not_there_is_named(tmp_path: Path, stack: ExitStack, kind: str) -> None:
+    touch(tmp_path / "photos", "sushi/1.jpg", "ramen/2.jpg")
+    source = tmp_path / "photos"
+    if kind == "table":
+        source = tmp_path / "t.csv"
+        source.write_text("path,label\nphotos/sushi/1.jpg,sushi\nphotos/ramen/2.jpg,ramen\n")
+    with pytest.raises(UsageError, match="'susi', which no source has") as caught:
+        gather(stack, source, classes=("fish=susi",))
+    assert "'sushi'" in (caught.value.hint or "")
+
+
+def test_labels_of_a_table_that_no_entry_names_stay_or_go_to_the_rest(
+    tmp_path: Path, stack: ExitStack
+) -> None:
+    (tmp_path / "t.csv").write_text("path,label\n1.jpg,sushi\n2.jpg,ramen\n3.jpg,rice\n")
+    stay = gather(stack, tmp_path / "t.csv", classes=("fish=sushi",))
+    assert labels(stay) == {"fish": 1, "ramen": 1, "rice": 1}
+    rest = gather(stack, tmp_path / "t.csv", classes=("fish=sushi", "other=*"))
+    assert labels(rest) == {"fish": 1, "other": 2}
 
 
 # --- archives ---------------------------------------------------------------------------------
@@ -253,6 +387,31 @@ def test_a_source_that_can_not_be_listed_is_an_error(
     monkeypatch.setattr(Path, "iterdir", refuse)
     with pytest.raises(StorageError, match="no permission"):
         gather(stack, tmp_path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a permission there")
+def test_a_table_may_name_loops_folders_and_nothing(tmp_path: Path, stack: ExitStack) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "folder").mkdir()
+    names = ("loop", "folder", "gone.jpg", "x" * 300, "loop/in.jpg")
+    rows = "".join(f"{name},{'ab'[i % 2]}\n" for i, name in enumerate(names))
+    (tmp_path / "t.csv").write_text("path,label\n" + rows)
+    assert sorted(names) == paths(gather(stack, tmp_path / "t.csv"))
+
+
+HOSTILE = ["new\nline", 'quo"te', "🍕", "\u202eazzip", "a,b", "a\tb", "-rf", "'; DROP", "%s{0}"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems take no such names")
+def test_folders_and_tables_of_strange_names_say_the_same(tmp_path: Path, stack: ExitStack) -> None:
+    root = touch(tmp_path / "photos", *(f"{name}/{name}.jpg" for name in HOSTILE))
+    rows = [{"path": f"photos/{name}/{name}.jpg", "label": name} for name in HOSTILE]
+    (tmp_path / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    folder, table = gather(stack, root), gather(stack, tmp_path / "t.jsonl")
+    assert {c.label for c in folder.candidates} == set(HOSTILE)
+    assert {(c.file, c.label) for c in folder.candidates} == {
+        (c.file, c.label) for c in table.candidates
+    }
 
 
 # --- the output, and DATASETs in the way ------------------------------------------------------

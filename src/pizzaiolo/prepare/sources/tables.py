@@ -1,4 +1,4 @@
-"""Tables of pictures: CSV, TSV, JSON lines or Parquet with `path`, `label`, `split`, `group`."""
+"""Tables of pictures: CSV, TSV, JSON lines or Parquet with `path` or `url`, `label`, ..."""
 
 from __future__ import annotations
 
@@ -7,21 +7,31 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow.parquet as pq
 
-from ..core.manifest import SPLITS
-from ..errors import SourceError, explain_os_error, nearest
+from ...core.manifest import SPLITS
+from ...errors import SourceError, explain_os_error, nearest
 
-COLUMNS = ("path", "label", "split", "group")
+COLUMNS = ("path", "url", "label", "split", "group")
 SPLIT_NAMES = {
     "train": "train", "training": "train",
     "val": "validation", "valid": "validation", "validation": "validation",
     "test": "test", "testing": "test",
 }  # fmt: skip
+_BATCH = 10_000  # rows of a Parquet file in memory at once
 _UNFIT = re.compile(r"[\0\ud800-\udfff]")  # no file name and no UTF-8 text holds these
-TableRow = tuple[Path, str, str, str | None, str | None]
+
+
+class TableRow(NamedTuple):
+    """One picture of a table: a file beside the table, or an address where `path` is empty."""
+
+    path: str
+    url: str
+    label: str
+    split: str | None = None
+    group: str | None = None
 
 
 def is_table(path: Path) -> bool:
@@ -30,23 +40,24 @@ def is_table(path: Path) -> bool:
 
 
 def read_table(table: Path) -> Iterator[TableRow]:
-    """Rows (file, path, label, split, group); paths are relative to the table's folder.
+    """The rows, one at a time; a `path` is relative to the table's folder and goes before a `url`.
 
     Raises `SourceError` naming the row for an unknown column, a missing column or a value.
     """
     for number, row in enumerate(_rows(table), start=1):
         _check_columns(table, number, row)
-        values = {column: _text(table, number, column, row.get(column)) for column in COLUMNS}
-        for column in ("path", "label"):
-            if not values[column]:
-                raise SourceError(
-                    f"{table.name} row {number} has an empty {column!r}",
-                    hint="every picture needs a path and a label",
-                )
-        path = values["path"]
-        split = _split(table, number, values["split"])
-        group = values["group"] or None
-        yield table.parent / path, Path(path).as_posix(), values["label"], split, group
+        cell = {column: _text(table, number, column, row.get(column)) for column in COLUMNS}
+        places = [column for column in ("path", "url") if column in row]
+        found = any(cell[column] for column in places)
+        empty = [c for c in (*places, "label") if not (found if c in places else cell[c])]
+        if empty:
+            raise SourceError(
+                f"{table.name} row {number} has an empty {' and '.join(map(repr, empty))}",
+                hint="every picture needs a path or a url, and a label",
+            )
+        path, url = cell["path"], "" if cell["path"] else cell["url"]
+        split = _split(table, number, cell["split"])
+        yield TableRow(path, url, cell["label"], split, cell["group"] or None)
 
 
 def _text(table: Path, number: int, column: str, value: Any) -> str:
@@ -66,22 +77,18 @@ def _check_columns(table: Path, number: int, row: dict[str, Any]) -> None:
             f"{table.name} row {number} has more cells than there are columns",
             hint='put a path or label that holds a comma into "quotes"',
         )
-    if "url" in names:
-        raise SourceError(
-            f"{table.name} has a column 'url': not yet, this version reads local files only",
-            hint="download the pictures and give their 'path'",
-        )
     for name in names:
         if name not in COLUMNS:
             raise SourceError(
                 f"{table.name} has an unknown column {name!r}", hint=nearest(name, COLUMNS)
             )
-    for column in ("path", "label"):
-        if column not in names:
-            raise SourceError(
-                f"{table.name} has no column {column!r}",
-                hint=f"columns found: {', '.join(names)}; expected path and label",
-            )
+    missing = [] if {"path", "url"} & set(names) else ["'path' or 'url'"]
+    missing += [] if "label" in names else ["'label'"]
+    if missing:
+        raise SourceError(
+            f"{table.name} has no column {' and none '.join(missing)}",
+            hint=f"columns found: {', '.join(names)}; expected path or url, and label",
+        )
 
 
 def _split(table: Path, number: int, value: str) -> str | None:
@@ -98,7 +105,9 @@ def _split(table: Path, number: int, value: str) -> str | None:
 def _rows(table: Path) -> Iterator[dict[str, Any]]:
     try:
         if table.suffix.lower() == ".parquet":
-            yield from pq.read_table(table).to_pylist()
+            with pq.ParquetFile(table) as file:
+                for batch in file.iter_batches(_BATCH):
+                    yield from batch.to_pylist()
         elif table.suffix.lower() == ".jsonl":
             yield from _json_lines(table)
         else:

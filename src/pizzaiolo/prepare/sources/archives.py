@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from ..errors import SourceError, explain_os_error
+from ...errors import SourceError, explain_os_error
 
 MAX_FILES = 5_000_000
 MAX_BYTES = 500_000_000_000
@@ -85,6 +85,8 @@ def _members(path: Path) -> Iterator[Member]:
         return
     with tarfile.open(path) as tar:
         for member in tar:
+            if member.size < 0:  # would lead back to itself, round and round
+                raise tarfile.ReadError(f"{member.name!r} has a negative size")
             opened = tar.extractfile(member) if member.isreg() else None
             if opened is not None:
                 with opened:

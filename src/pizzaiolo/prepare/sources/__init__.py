@@ -1,0 +1,1 @@
+"""Where pictures come from: folders, archives, tables, addresses and public data sets."""
