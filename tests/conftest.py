@@ -29,6 +29,14 @@ class Service(NamedTuple):
     address: str
 
 
+class Done(NamedTuple):
+    """What a command left: its exit code and both streams."""
+
+    code: object
+    out: str
+    err: str
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A cache folder of the test run's own."""
@@ -149,6 +157,25 @@ def serve(starter: Path) -> Callable[..., AbstractContextManager[Service]]:
                 process.kill()
 
     return serve
+
+
+@pytest.fixture
+def command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., Done]]:
+    """Runs `pizzaiolo` with these arguments inside the test's own process: much faster."""
+    from pizzaiolo import cli, console
+
+    handlers, level = console.log.handlers[:], console.log.level
+
+    def run(*arguments: object) -> Done:
+        monkeypatch.setattr(sys, "argv", ["pizzaiolo", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        return Done(stop.value.code or 0, *capsys.readouterr())
+
+    yield run
+    console.log.handlers[:], console.log.level = handlers, level
 
 
 @pytest.fixture(scope="session")

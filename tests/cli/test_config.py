@@ -38,6 +38,8 @@ def values(field: Any, hint: Any) -> st.SearchStrategy[Any]:
         return st.sampled_from(limits["choices"])
     if field.name == "ratios":
         return st.sampled_from([(0.7, 0.15, 0.15), (0.5, 0.25, 0.25)])
+    if hint == tuple[str, ...]:
+        return st.lists(TEXT, max_size=3).map(tuple)
     if kinds[0] is bool:
         return st.booleans()
     if kinds[0] is int:

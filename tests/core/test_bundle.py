@@ -181,6 +181,46 @@ def test_what_a_killed_process_left_is_cleared_by_the_next(tmp_path: Path) -> No
     assert names(tmp_path / "out") == ["images", "own.json"]
 
 
+@pytest.mark.parametrize("how", ["interrupted", "killed"])
+def test_what_can_be_used_again_is_left_to_the_next(tmp_path: Path, how: str) -> None:
+    kept = tmp_path / "out" / UNFINISHED / "images" / "staging" / "a.jpg"
+    if how == "interrupted":
+        with (
+            pytest.raises(KeyboardInterrupt),
+            result_folder(tmp_path / "out", "run", "own.json", "images/staging") as folder,
+        ):
+            (folder / "images/staging").mkdir(parents=True)
+            (folder / "images/staging/a.jpg").write_text("a")
+            raise KeyboardInterrupt
+    else:
+        kept.parent.mkdir(parents=True)
+        kept.write_text("a")
+    for other in ("images/train/b.jpg", "own.json", "c.txt"):
+        file = tmp_path / "out" / UNFINISHED / other
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("old")
+    with result_folder(tmp_path / "out", "run", "own.json", "images/staging") as folder:
+        found = [str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()]
+        assert found == ["images/staging/a.jpg"]
+        (folder / "own.json").write_text("new")
+    assert names(tmp_path / "out") == ["images", "own.json"]
+
+
+@pytest.mark.parametrize("fault", [KeyboardInterrupt(), ValueError()])
+def test_a_failure_and_an_interrupt_before_any_work_leave_nothing(
+    tmp_path: Path, fault: BaseException
+) -> None:
+    with (
+        pytest.raises(type(fault)),
+        result_folder(tmp_path / "out", "run", "own.json", "images/staging") as folder,
+    ):
+        (folder / "images/staging").mkdir(parents=True)
+        if isinstance(fault, ValueError):
+            (folder / "images/staging/a.jpg").write_text("a")
+        raise fault
+    assert names(tmp_path) == []
+
+
 # --- model files ------------------------------------------------------------------------------
 
 

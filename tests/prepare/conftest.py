@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from pizzaiolo.config import PrepareConfig
+from pizzaiolo.prepare import inspect
 
 Draw = Callable[..., Image.Image]
 MakeFolder = Callable[..., Path]
@@ -44,5 +45,12 @@ def make_folder() -> MakeFolder:
 
 @pytest.fixture(scope="session")
 def alone() -> PrepareConfig:
-    """Settings without worker processes, which take a second to start."""
-    return PrepareConfig(workers=1)
+    """Settings without worker processes and PyTorch, which take seconds to start."""
+    return PrepareConfig(workers=1, features=False)
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache of this test's own: nothing is known beforehand."""
+    monkeypatch.setenv("PIZZAIOLO_CACHE", str(tmp_path / "cache"))
+    inspect._looks.cache_clear()

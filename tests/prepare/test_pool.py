@@ -71,13 +71,16 @@ def test_a_decoder_that_crashes_is_one_row(source: Path, tmp_path: Path, action:
         (2, "os.killpg(0, signal.SIGINT)"),  # as Ctrl-C in a terminal does
     ],
 )
-def test_an_interrupt_leaves_nothing_and_can_be_repeated(
+def test_an_interrupt_leaves_its_copies_only_and_can_be_repeated(
     source: Path, tmp_path: Path, workers: int, action: str
 ) -> None:
     done = prepare_with(action, source, tmp_path / "D", workers)
     assert done.returncode == 130 and done.stdout == ""
     assert "Traceback" not in done.stderr and "interrupted" in done.stderr
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["script.py"]
+    if (tmp_path / "D").exists():
+        assert {p.name for p in (tmp_path / "D").iterdir()} == {".unfinished"}
+        left = [p for p in (tmp_path / "D").rglob("*") if p.is_file()]
+        assert left and {p.parent.name for p in left} == {".staging"}
     assert prepare_with("pass", source, tmp_path / "D", workers).returncode == 0
 
 

@@ -95,21 +95,24 @@ def new_folder(path: Path, what: str, own_file: str) -> Path:
 
 
 @contextmanager
-def result_folder(path: Path, what: str, own_file: str) -> Iterator[Path]:
+def result_folder(
+    path: Path, what: str, own_file: str, resumed: str | None = None
+) -> Iterator[Path]:
     """A folder for a result's files, which move into `path` together when the block succeeds.
 
     Until then an earlier result in `path` stays as it is; when the block fails nothing is left
-    of the new one. Raises `StorageError` as `new_folder` does, and for a full disk.
+    of the new one, but that an interrupted or killed block leaves the folder `resumed` inside
+    the draft to the next. Raises `StorageError` as `new_folder` does, and for a full disk.
     """
     is_new = not path.exists()
     draft = new_folder(path, what, own_file) / UNFINISHED
     try:
-        _remove(draft)
-        draft.mkdir()
+        _clear(draft, resumed)
+        draft.mkdir(exist_ok=True)
         yield draft
     except BaseException as error:
         with suppress(OSError):
-            _remove(draft)
+            _clear(draft, resumed if isinstance(error, KeyboardInterrupt) else None)
             if is_new:
                 path.rmdir()
         if isinstance(error, OSError):
@@ -129,6 +132,20 @@ def _publish(draft: Path, path: Path, own_file: str) -> None:
         draft.rmdir()
     except OSError as error:
         raise explain_os_error(error) from None
+
+
+def _clear(draft: Path, kept: str | None) -> None:
+    """Remove a draft, but for the files of its folder `kept`."""
+    inside = draft / kept if kept else draft
+    if not kept or not inside.is_dir() or not any(inside.iterdir()):
+        _remove(draft)
+        return
+    for parent in (inside, *inside.parents):
+        if parent == draft:
+            return
+        for other in parent.parent.iterdir():
+            if other != parent:
+                _remove(other)
 
 
 def _remove(path: Path) -> None:

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +43,8 @@ class Limits:
 class Header:
     """What a file says of itself before anything is decoded.
 
-    Sides are pixels before the turn that `orientation` (EXIF, 1 to 8) asks for.
+    Sides are pixels before the turn that `orientation` (EXIF, 1 to 8) asks for. `captured` is
+    when the camera's clock says it was taken (ISO 8601) and `camera` is its make and model.
     """
 
     format: str
@@ -50,6 +52,8 @@ class Header:
     height: int
     mode: str
     orientation: int
+    captured: str | None = None
+    camera: str | None = None
 
 
 def read_bytes(source: Path | str | bytes, limits: Limits = Limits()) -> bytes:
@@ -92,12 +96,19 @@ def read_image(
     all it needs. Raises `ImageError` with code `unreadable`, `not_an_image`, `too_small`,
     `too_many_pixels` or `too_many_bytes`.
     """
-    with _opened(read_bytes(source, limits), limits) as (image, _):
+    return read_picture(source, limits, short_side)[0]
+
+
+def read_picture(
+    source: Path | str | bytes, limits: Limits = Limits(), short_side: int | None = None
+) -> tuple[Image.Image, Header]:
+    """The picture as `read_image` gives it, and what its file says of itself."""
+    with _opened(read_bytes(source, limits), limits) as (image, header):
         if short_side:
             _draft(image, 2 * short_side)
         try:
             image.load()
-            return to_rgb(upright(image))
+            return to_rgb(upright(image)), header
         except Exception as error:  # decoders raise many kinds
             raise ImageError(f"the picture is damaged: {error}", code="unreadable") from None
 
@@ -144,7 +155,28 @@ def _opened(data: bytes, limits: Limits) -> Iterator[tuple[Image.Image, Header]]
 
 def _header(image: Image.Image) -> Header:
     width, height = image.size
-    return Header(image.format or "?", width, height, image.mode, _orientation(image))
+    captured, camera = _shot(image)
+    return Header(
+        image.format or "?", width, height, image.mode, _orientation(image), captured, camera
+    )
+
+
+def _shot(image: Image.Image) -> tuple[str | None, str | None]:
+    """When and with what a photo was taken, by EXIF; nothing where that is absent or odd."""
+    try:
+        exif = image.getexif()
+        if not exif:
+            return None, None
+        names = [str(exif.get(tag) or "").strip(" \0") for tag in (0x010F, 0x0110)]
+        taken = str(exif.get_ifd(0x8769).get(0x9003) or "").strip(" \0")
+    except Exception:
+        return None, None
+    camera = " ".join(name for name in names if name)
+    try:
+        captured = datetime.strptime(taken, "%Y:%m:%d %H:%M:%S").isoformat()
+    except ValueError:
+        captured = None
+    return captured, camera if camera and camera.isprintable() else None
 
 
 def _orientation(image: Image.Image) -> int:

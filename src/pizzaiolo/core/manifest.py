@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence, Set
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,10 @@ from .labels import Labels
 
 SPLITS = ("train", "validation", "test")
 FORMAT_VERSION = 1
+ROWS_AT_ONCE = 4096  # of the manifest, while it is written
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """One source picture. Sides are upright pixels; `phash` is 16 hexadecimal digits.
 
@@ -44,6 +45,7 @@ class Row:
     group: str | None = None
     split: str | None = None
     file: str | None = None
+    copy_sha256: str | None = None
     duplicate_of: str | None = None
     phash: str | None = None
     brightness: float | None = None
@@ -69,9 +71,12 @@ _REAL = {"brightness", "contrast", "sharpness", "outlier", "label_suspect"}
 
 def write_rows(rows: Sequence[Row], path: Path) -> None:
     """Write `manifest.parquet`, whole or not at all."""
-    table = pa.Table.from_pylist([asdict(r) for r in rows], schema=_schema(COLUMNS))
-    with atomic_path(path) as temporary:
-        pq.write_table(table, temporary)
+    schema = _schema(COLUMNS)
+    with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+        for start in range(0, max(1, len(rows)), ROWS_AT_ONCE):
+            part = rows[start : start + ROWS_AT_ONCE]
+            columns = {name: [getattr(row, name) for row in part] for name in COLUMNS}
+            writer.write_table(pa.table(columns, schema=schema))
 
 
 def _schema(names: Sequence[str]) -> Any:

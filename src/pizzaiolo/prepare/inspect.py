@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
-import os
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from ..config import PrepareConfig
-from ..core.image import Limits, read_bytes, read_header, read_image
+from ..core.image import Limits, read_bytes, read_picture
 from ..core.preprocess import resize_short_side
-from ..errors import ImageError, StorageError, explain_os_error
-from .collect import Candidate, readable
+from ..errors import ImageError, StorageError
+from .candidate import Candidate, readable
+from .looks import Looks, copy_path, write_copy
+from .quality import Quality, channel_moments, measure
 
 GREY_SIDE = 32  # the small grey picture that hashes and checks look at
 DETAIL_SIDE = 256  # short side at which contrast and sharpness are measured
 _AS_REASON = {"too_many_pixels": "unreadable", "too_many_bytes": "unreadable"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Finding:
-    """What one look found. `grey` is uint8 [32, 32]; None where unreadable. `size` is upright."""
+    """What one look found. `grey` is uint8 [32, 32]; None where unreadable. `size` is upright;
+    `channels` are the copy's moments (see `channel_moments`).
+
+    `fresh` tells that the content was looked at now and may be remembered.
+    """
 
     candidate: Candidate
     reason: str | None = None
@@ -37,93 +46,112 @@ class Finding:
     size: tuple[int, int] | None = None
     phash: int | None = None
     grey: NDArray[np.uint8] | None = None
-    brightness: float | None = None
-    contrast: float | None = None
-    sharpness: float | None = None
+    quality: Quality | None = None
+    channels: tuple[float, ...] | None = None
+    captured: str | None = None
+    camera: str | None = None
+    copy_sha256: str | None = None
+    fresh: bool = False
+
+    def facts(self) -> dict[str, Any]:
+        """What depends on the content alone, JSON-ready; `recalled` makes it a finding again."""
+        grey = None if self.grey is None else base64.b64encode(self.grey.tobytes()).decode()
+        quality = None if self.quality is None else asdict(self.quality)
+        names = ("reason", "detail", "sha256", "bytes", "format", "mode", "size", "phash",
+                 "channels", "captured", "camera", "copy_sha256")  # fmt: skip
+        return {**{n: getattr(self, n) for n in names}, "grey": grey, "quality": quality}
+
+
+def recalled(candidate: Candidate, facts: dict[str, Any]) -> Finding:
+    """A finding from what was remembered of the content."""
+    if (grey := facts["grey"]) is not None:
+        grey = np.frombuffer(base64.b64decode(grey), np.uint8).reshape(GREY_SIDE, GREY_SIDE)
+    quality = Quality(**facts["quality"]) if facts["quality"] else None
+    tuples = {name: tuple(facts[name]) if facts[name] else None for name in ("size", "channels")}
+    return Finding(candidate, **{**facts, **tuples, "grey": grey, "quality": quality})
 
 
 def inspect_one(candidate: Candidate, staging: Path, config: PrepareConfig) -> Finding:
     """Look at one file. A fault of the file is a finding with a reason; a full disk is raised."""
-    limits = Limits(config.max_bytes, config.max_pixels, config.min_side)
+    if candidate.fault:
+        return Finding(candidate, *candidate.fault)
+    found = Finding(candidate)
     try:
-        data = read_bytes(candidate.file, limits)
-        return _look(candidate, data, limits, staging, config)
+        data = read_bytes(candidate.file, Limits(config.max_bytes))
+        found = replace(found, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
+        facts = _looks(config, staging).recall(found.sha256 or "")
+        return recalled(candidate, facts) if facts else _look(found, data, staging, config)
     except ImageError as error:
-        reason = _AS_REASON.get(error.code, error.code)
-        return _failed(candidate, reason, error.message, config.max_bytes)
+        return replace(_failed(found, error), fresh=found.sha256 is not None)
     except StorageError:
         raise
     except Exception as error:  # a decoder's own fault must not stop the other files
-        detail = f"{type(error).__name__}: {error}"
-        return _failed(candidate, "unreadable", detail, config.max_bytes)
+        return _failed(found, ImageError(f"{type(error).__name__}: {error}"))
 
 
-def _failed(candidate: Candidate, reason: str, detail: str, max_bytes: int) -> Finding:
+@cache
+def _looks(config: PrepareConfig, staging: Path) -> Looks:
+    return Looks(config, staging)
+
+
+def _failed(found: Finding, error: ImageError) -> Finding:
+    file, size = found.candidate.file, found.bytes
     # Archives lie in a temporary folder whose name means nothing to a reader.
-    detail = readable(detail.replace(str(candidate.file), candidate.file.name))
-    try:
-        if not candidate.file.is_file():  # opening a pipe would wait for ever
-            return Finding(candidate, reason, detail)
-        size = candidate.file.stat().st_size
-        digest = None
-        if size <= max_bytes:
-            digest = hashlib.sha256(candidate.file.read_bytes()).hexdigest()
-        return Finding(candidate, reason, detail, digest, size)
-    except (OSError, ValueError):
-        return Finding(candidate, reason, detail)
+    detail = readable(error.message.replace(str(file), file.name))
+    with suppress(OSError, ValueError):
+        size = file.stat().st_size if file.is_file() else size
+    return replace(found, reason=_AS_REASON.get(error.code, error.code), detail=detail, bytes=size)
 
 
-def _look(
-    candidate: Candidate, data: bytes, limits: Limits, staging: Path, config: PrepareConfig
-) -> Finding:
-    header = read_header(data, limits)
-    image = read_image(data, limits, max(config.size, DETAIL_SIDE))
+def _look(found: Finding, data: bytes, staging: Path, config: PrepareConfig) -> Finding:
+    limits = Limits(config.max_bytes, config.max_pixels, config.min_side)
+    image, header = read_picture(data, limits, max(config.size, DETAIL_SIDE))
     copy = _fit(image, config.size)
-    detail = np.asarray(
-        _fit(copy if min(copy.size) >= DETAIL_SIDE else image, DETAIL_SIDE).convert("L"), np.float32
-    )
-    grey = _small_grey(image)
-    sha256 = hashlib.sha256(data).hexdigest()
-    contrast = float(detail.std())
-    blank = contrast < config.blank_range
-    if not blank:
-        _write_copy(copy, staging / f"{sha256}.{config.format}", config)
+    written = _encoded(copy, config)
+    write_copy(copy_path(staging, found.sha256 or "", config), written)
+    grey, quality = look_closely(copy if min(copy.size) >= DETAIL_SIDE else image)
     turned = header.orientation >= 5
-    return Finding(
-        candidate,
-        "blank" if blank else None,
-        f"grey values spread by {contrast:.1f} of 255" if blank else None,
-        sha256,
-        len(data),
-        header.format,
-        header.mode,
-        (header.height, header.width) if turned else (header.width, header.height),
-        perceptual_hash(grey),
-        grey,
-        float(detail.mean()) / 255,
-        contrast / 255,
-        _sharpness(detail),
+    return replace(
+        found,
+        format=header.format,
+        mode=header.mode,
+        size=(header.height, header.width) if turned else (header.width, header.height),
+        phash=perceptual_hash(grey),
+        grey=grey,
+        quality=quality,
+        channels=channel_moments(np.asarray(copy.histogram())),
+        captured=header.captured,
+        camera=header.camera,
+        copy_sha256=hashlib.sha256(written).hexdigest(),
+        fresh=True,
     )
+
+
+def judged(finding: Finding, config: PrepareConfig) -> Finding:
+    """The finding with what the settings say of it: a flat picture is blank."""
+    if finding.reason or finding.quality is None:
+        return finding
+    spread = 255 * finding.quality.contrast
+    if spread >= config.blank_range:
+        return finding
+    return replace(finding, reason="blank", detail=f"grey values spread by {spread:.1f} of 255")
+
+
+def look_closely(image: Image.Image) -> tuple[NDArray[np.uint8], Quality]:
+    """The small grey picture, uint8 [32, 32], and the quality of an upright RGB picture."""
+    detail = image.convert("L")
+    scale = DETAIL_SIDE / min(image.size)
+    if scale < 1:
+        width, height = (max(DETAIL_SIDE, round(side * scale)) for side in image.size)
+        detail = detail.resize((width, height), Image.Resampling.BOX)
+    small = detail.resize((GREY_SIDE, GREY_SIDE), Image.Resampling.BOX)
+    quality = measure(np.asarray(detail), np.asarray(detail.histogram()))
+    return np.asarray(small, np.uint8), quality
 
 
 def _fit(image: Image.Image, side: int) -> Image.Image:
     """Never enlarged: what a camera didn't see is not made up."""
     return resize_short_side(image, side) if min(image.size) > side else image
-
-
-def _small_grey(image: Image.Image) -> NDArray[np.uint8]:
-    size = (GREY_SIDE, GREY_SIDE)
-    small = image.convert("L").resize(size, Image.Resampling.BOX, reducing_gap=2.0)
-    return np.asarray(small, np.uint8)
-
-
-def _sharpness(grey: NDArray[np.float32]) -> float:
-    """The variance of the Laplacian of a grey picture with short side 256 or less."""
-    if min(grey.shape) < 3:
-        return 0.0
-    centre = 4 * grey[1:-1, 1:-1]
-    around = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]
-    return float((centre - around).var())
 
 
 def _dct_rows(count: int, side: int) -> NDArray[np.float64]:
@@ -145,7 +173,7 @@ def perceptual_hash(grey: NDArray[np.uint8]) -> int:
     return int.from_bytes(np.packbits(bits).tobytes(), "big")
 
 
-def _write_copy(copy: Image.Image, path: Path, config: PrepareConfig) -> None:
+def _encoded(copy: Image.Image, config: PrepareConfig) -> bytes:
     buffer = io.BytesIO()
     try:
         if config.format == "png":
@@ -155,11 +183,4 @@ def _write_copy(copy: Image.Image, path: Path, config: PrepareConfig) -> None:
     except (OSError, ValueError) as error:  # JPEG ends at 65,535 pixels a side
         width, height = copy.size
         raise ImageError(f"no copy of {width} x {height} pixels can be made: {error}") from None
-    # An unfinished copy is harmless: the data set counts only once dataset.json is written.
-    # Exact duplicates share the name: each process writes its own file and renames it.
-    part = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
-        part.write_bytes(buffer.getvalue())
-        part.replace(path)
-    except OSError as error:
-        raise explain_os_error(error) from None
+    return buffer.getvalue()

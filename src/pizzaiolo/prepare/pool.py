@@ -9,13 +9,14 @@ from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import replace
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
 from ..config import PrepareConfig
 from ..console import log
 from ..errors import WorkError, explain_os_error
-from .collect import Candidate
+from .candidate import Candidate
 from .inspect import Finding, inspect_one
 
 CHUNK = 8
@@ -62,7 +63,7 @@ def _in_processes(tasks: Sequence[Task], workers: int) -> Iterator[Finding]:
     while done < len(tasks):
         try:
             for finding in _pooled(tasks[done:], 1 if careful else workers):
-                yield finding
+                yield replace(finding, candidate=tasks[done][0])  # not the copy that travelled
                 done += 1
         except _CantStartError:
             log.warning("no worker process can be started; reading with one process")
