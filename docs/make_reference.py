@@ -31,7 +31,7 @@ def _section(name: str, kind: type[Config]) -> str:
         cells = (
             f"`{field.name}`",
             _type(hints[field.name]),
-            "" if field.default is None else f"`{_shown(field.default)}`",
+            "" if field.default in (None, ()) else f"`{_shown(field.default)}`",
             _meaning(field.metadata),
         )
         lines.append(f"| {' | '.join(cells)} |")
@@ -40,7 +40,11 @@ def _section(name: str, kind: type[Config]) -> str:
 
 def _type(hint: object) -> str:
     words = str(getattr(hint, "__name__", hint)) if isinstance(hint, type) else str(hint)
-    words = words.replace(" | None", "").replace("tuple[float, ...]", "numbers")
+    words = (
+        words.replace(" | None", "")
+        .replace("tuple[float, ...]", "numbers")
+        .replace("tuple[str, ...]", "texts")
+    )
     return {"str": "text", "int": "whole number", "float": "number", "bool": "yes or no"}.get(
         words, words
     )

@@ -11,7 +11,7 @@ import typer
 
 from . import __version__, console
 from .config import EvaluateConfig, ExportConfig, PrepareConfig, ServeConfig, TrainConfig
-from .errors import InputError, PizzaioloError, explain_os_error, extras_explained
+from .errors import InputError, PizzaioloError, UsageError, explain_os_error, extras_explained
 from .flags import with_flags
 
 app = typer.Typer(
@@ -86,16 +86,54 @@ def demo(
 @app.command()
 @with_flags(PrepareConfig)
 def prepare(
-    source: Annotated[list[str], typer.Argument(help="folder, archive or table of pictures")],
-    out: Annotated[Path, typer.Option(help="folder of the DATASET")],
+    source: Annotated[
+        list[str], typer.Argument(help="folder, archive, table, food101:NAME or hf:owner/name")
+    ],
     config: PrepareConfig,
+    out: Annotated[Path | None, typer.Option(help="folder of the DATASET")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="verify the DATASET that is given, make none")
+    ] = False,
+    decisions: Annotated[
+        Path | None, typer.Option(help="decisions.csv of a review, to be applied", metavar="FILE")
+    ] = None,
+    review: Annotated[
+        bool, typer.Option("--review", help="then serve the review sheet on 127.0.0.1")
+    ] = False,
     json: JsonFlag = False,
 ) -> None:
-    """1. Collect, clean, deduplicate and split pictures into a DATASET."""
+    """1. Collect, clean, deduplicate and split pictures into a DATASET, or check one."""
+    if check:
+        _check(source, out, json)
+        return
+    if out is None:
+        raise UsageError(
+            "--out is missing: where the DATASET goes",
+            hint=f"pizzaiolo prepare {source[0]} --out DATASET",
+        )
     from .prepare.run import prepare as run_prepare
 
-    result = run_prepare([Path(s) if ":" not in s else s for s in source], out, config)
+    given = [Path(s) if ":" not in s else s for s in source]
+    result = run_prepare(given, out, config, decisions)
     _print(result, json, _prepare_lines)
+    if review:
+        from .prepare.review.server import serve_review
+        from .prepare.review.sheet import replay_command
+
+        serve_review(out, command=replay_command(source, out, config))
+
+
+def _check(source: list[str], out: Path | None, json: bool) -> None:
+    from .prepare.check import check, report_lines
+
+    if len(source) > 1 or out is not None:
+        raise UsageError(
+            "--check takes one DATASET and no --out", hint="pizzaiolo prepare DATASET --check"
+        )
+    result = check(source[0])
+    _print(result, json, lambda found: console.say("\n".join(report_lines(found))))
+    if result["faults"]:
+        raise typer.Exit(1)
 
 
 def _prepare_lines(result: dict[str, Any]) -> None:
@@ -103,12 +141,18 @@ def _prepare_lines(result: dict[str, Any]) -> None:
     reasons = ", ".join(f"{count} {reason}" for reason, count in rejected.items())
     console.say(f"Found    {result['found']} files, kept {result['kept']}")
     console.say(f"Rejected {sum(rejected.values())}{f' ({reasons})' if reasons else ''}")
+    flagged = result["flagged"]
+    console.say(
+        f"Flagged  {flagged['label_suspect']} labels that look wrong, "
+        f"{flagged['outlier']} pictures that look odd"
+    )
     console.say(f"Groups   {result['groups']} of near-duplicates that stay together")
     splits = ", ".join(f"{name} {count}" for name, count in result["splits"].items())
     console.say(f"Splits   {splits}")
     console.say(f"Classes  {', '.join(result['classes'])}")
     dataset = Path(result["dataset"])
     console.say(f"Report   {dataset / 'report.html'}   ({result['seconds']:.1f} s)")
+    console.say(f"Review   {dataset / 'review.html'}")
     console.say(f"Next     pizzaiolo train {dataset} --out RUN")
 
 

@@ -93,9 +93,24 @@ class PrepareConfig(Config):
     quality: int = option(95, "JPEG quality of the copies", low=50, high=100)
     ratios: tuple[float, ...] = option((0.7, 0.15, 0.15), "shares of train, validation and test")
     seed: int = option(0, "seed of the split", low=0, high=MAX_SEED)
+    exact_split: bool = option(
+        False, "cut exactly at the ratios; adding pictures later may then move some"
+    )
     min_side: int = option(32, "smaller pictures are rejected, pixels", low=1)
     blank_range: float = option(
         4.0, "a picture whose grey values spread less than this is blank, of 255", low=0.0
+    )
+    blur_below: float = option(
+        0.02, "blurry: variance of the Laplacian below this share of the grey variance", low=0.0
+    )
+    dark_below: float = option(
+        0.31, "dark: 95 % of the grey values lie below this, of 1", low=0.0, high=1.0
+    )
+    bright_above: float = option(
+        0.7, "over-exposed: 95 % of the grey values lie above this, of 1", low=0.0, high=1.0
+    )
+    information_below: float = option(
+        1.0, "low information: grey values with less entropy than this, bits of 8", low=0.0
     )
     near_distance: int = option(
         10,
@@ -104,10 +119,27 @@ class PrepareConfig(Config):
         high=16,
     )
     drop_near: bool = option(False, "reject near-duplicates instead of only grouping them")
+    features: bool = option(
+        True,
+        "look with the default backbone too: finds harder copies, odd pictures and wrong labels; "
+        "training reuses what it computes",
+    )
+    burst_seconds: float = option(
+        2.0,
+        "photos of one camera so many seconds apart or less share a group; 0 turns it off",
+        low=0.0,
+    )
     max_pixels: int = option(100_000_000, "larger pictures are rejected, pixels", low=1)
     max_bytes: int = option(100_000_000, "larger files are rejected, bytes", low=1)
     min_per_class: int = option(6, "a class with fewer kept pictures is an error", low=3)
     positive: str | None = option(None, "the class that the question is about")
+    classes: tuple[str, ...] = option(
+        (), "rename or merge classes: pizza=margherita,calzone; other=* takes the rest; repeatable"
+    )
+    per_class: int = option(1000, "pictures of each class of food101: and hf: sources", low=6)
+    download_seconds: float = option(30.0, "a download that takes longer fails", low=0.1)
+    download_connections: int = option(8, "downloads at once", low=1, high=64)
+    download_private: bool = option(False, "download from private and local addresses too")
     workers: int | None = option(None, "processes that read pictures (default: one a core)", low=1)
 
     def __post_init__(self) -> None:

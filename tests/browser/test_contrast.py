@@ -42,5 +42,15 @@ def test_text_can_be_read(page: str, dark: bool) -> None:
     assert {p: c for p, c in weak.items() if c < 4.5} == {}
 
 
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_what_the_review_sheet_adds_can_be_read(dark: bool) -> None:
+    style = (SRC / "prepare/review/style.css").read_text()
+    found = colours(PAGES["report"].read_text(), dark) | colours(style, dark)
+    pairs = [("paper", ground) for ground in ("ink", "good", "bad", "accent", "change")]
+    pairs += [(text, "tint") for text in ("ink", "soft", "accent")]
+    weak = {p: round(contrast(found[p[0]], found[p[1]]), 2) for p in pairs}
+    assert {p: c for p, c in weak.items() if c < 4.5} == {}
+
+
 def test_the_measure_knows_black_on_white() -> None:
     assert contrast("#000", "#ffffff") == pytest.approx(21)

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from pizzaiolo.config import PrepareConfig
 from pizzaiolo.core.manifest import SPLITS, Row
 from pizzaiolo.errors import SourceError
-from pizzaiolo.prepare.collect import Candidate
-from pizzaiolo.prepare.decide import decide, leaks
+from pizzaiolo.prepare.candidate import Candidate
+from pizzaiolo.prepare.decide import decide
 from pizzaiolo.prepare.inspect import Finding, perceptual_hash
+from pizzaiolo.prepare.placement import leaks
 
 
 def finding(content: int, path: str, label: str = "a", twist: int = 0, **source: Any) -> Finding:

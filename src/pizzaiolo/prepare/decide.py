@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..config import PrepareConfig
 from ..core.manifest import SPLITS, Row
-from ..errors import SourceError
+from .bursts import burst_pairs
+from .decisions import (
+    Chosen,
+    Decision,
+    apply_decisions,
+    kept_by_hand,
+    reviewed,
+    right_ones,
+    unheeded,
+)
 from .duplicates import (
     SAME_BITS,
     Pairs,
@@ -21,29 +30,68 @@ from .duplicates import (
     near_pairs,
     same_photo,
 )
+from .flagging import flag
 from .inspect import Finding
-from .split import assign_splits
+from .outliers import Features
+from .placement import Earlier, leak_notes, place, reject_bridges, survivors
 
 Pair = tuple[int, int]
 
 
-def decide(findings: Sequence[Finding], config: PrepareConfig) -> tuple[list[Row], list[str]]:
-    """One row per finding, in order: rejected with a reason, or kept with a group and a split.
+@dataclass(frozen=True)
+class Help:
+    """What a decision may draw on beside the findings.
 
-    Also notes on what a person should know.
+    `decisions` are a person's, `earlier` holds the splits of the data set that was made before,
+    and `look` gives the embeddings [N, D] of rows.
     """
-    rows = [_row(finding) for finding in findings]
+
+    decisions: Sequence[Decision] = ()
+    earlier: Earlier | None = None
+    look: Callable[[Sequence[Row]], Features] | None = None
+
+
+def decide(
+    findings: Sequence[Finding], config: PrepareConfig, help: Help = Help()
+) -> tuple[list[Row], list[str]]:
+    """One row per finding, in order: rejected with a reason, or kept with a group, a split and
+    flags for a person to look at. Also notes on what a person should know.
+
+    A person's decisions come before anything is judged.
+    """
+    findings, chosen, notes = apply_decisions(findings, help.decisions)
+    rows = [_row(finding, config) for finding in findings]
     near, same = _pairs(findings, config.near_distance)
     same += _equal_bytes(rows)
-    _reject_conflicts(rows, same)
-    notes = _reject_exact(rows)
-    _group(rows, near, config.drop_near)
-    notes += _split(rows, config)
-    return rows, notes + _leak_notes(rows)
+    _reject_conflicts(rows, same, chosen)
+    notes += _reject_exact(rows)
+    kept = [i for i, row in enumerate(rows) if row.kept]
+    features = help.look([rows[i] for i in kept]) if help.look and kept else None
+    notes += reject_bridges(rows, lambda: [*near, *_bursts(rows, config)], help.earlier)
+    _group(rows, near, config, chosen, help.earlier)
+    notes += place(rows, config, help.earlier)
+    if features is not None:
+        _flag(rows, kept, features, findings, help.decisions, config.seed)
+    return rows, notes + unheeded(rows, chosen) + leak_notes(rows)
 
 
-def _row(finding: Finding) -> Row:
+def _flag(
+    rows: list[Row],
+    kept: Sequence[int],
+    features: Features,
+    findings: Sequence[Finding],
+    decisions: Sequence[Decision],
+    seed: int,
+) -> None:
+    seen = [n for n, i in enumerate(kept) if rows[i].kept]
+    places = [kept[n] for n in seen]
+    lines = [q.lines if (q := findings[i].quality) else 0.0 for i in places]
+    flag(rows, places, features[seen], lines, reviewed(rows, decisions), seed)
+
+
+def _row(finding: Finding, config: PrepareConfig) -> Row:
     width, height = finding.size or (None, None)
+    quality = finding.quality
     return Row(
         path=finding.candidate.path,
         label=finding.candidate.label,
@@ -59,9 +107,13 @@ def _row(finding: Finding) -> Row:
         group=None if finding.reason else finding.candidate.group,
         split=None if finding.reason else finding.candidate.split,
         phash=None if finding.phash is None else f"{finding.phash:016x}",
-        brightness=finding.brightness,
-        contrast=finding.contrast,
-        sharpness=finding.sharpness,
+        brightness=quality.brightness if quality else None,
+        contrast=quality.contrast if quality else None,
+        sharpness=quality.sharpness if quality else None,
+        captured=finding.captured,
+        camera=finding.camera,
+        quality=", ".join(quality.flags(config)) or None if quality else None,
+        copy_sha256=finding.copy_sha256,
     )
 
 
@@ -89,8 +141,8 @@ def _equal_bytes(rows: Sequence[Row]) -> list[Pair]:
     return [(first[sha], i) for i, sha in kept if first.setdefault(sha, i) != i]
 
 
-def _reject_conflicts(rows: list[Row], same: Iterable[Pair]) -> None:
-    """The same photo under two labels: nobody knows which is right, so all its copies go."""
+def _reject_conflicts(rows: list[Row], same: Iterable[Pair], chosen: Chosen) -> None:
+    """The same photo under two labels: unless a person said which is right, all its copies go."""
     members = defaultdict(list)
     for index, root in enumerate(groups_of(len(rows), same)):
         members[root].append(index)
@@ -100,7 +152,7 @@ def _reject_conflicts(rows: list[Row], same: Iterable[Pair]) -> None:
             continue
         paths = {i: next(rows[j].path for j in group if rows[j].label != rows[i].label)
                  for i in group}  # fmt: skip
-        for i in group:
+        for i in set(group) - right_ones(rows, group, chosen):
             detail = f"the same photo is filed under {' and '.join(labels)}"
             rows[i] = _rejected(rows[i], "conflict", detail, paths[i])
 
@@ -123,16 +175,23 @@ def _reject_exact(rows: list[Row]) -> list[str]:
             "lay in another part and are rejected"]  # fmt: skip
 
 
-def _group(rows: list[Row], near: Sequence[Pair], drop_near: bool) -> None:
+def _group(
+    rows: list[Row],
+    near: Sequence[Pair],
+    config: PrepareConfig,
+    chosen: Chosen,
+    earlier: Earlier | None,
+) -> None:
     """Give every kept row a group: its own, its source's, or the one of its near-duplicates."""
     near = [(a, b) for a, b in near if rows[a].kept and rows[b].kept]
-    if drop_near:
-        for i, root in enumerate(groups_of(len(rows), near)):
-            if root != i:
-                rows[i] = _rejected(rows[i], "near_duplicate", "looks the same", rows[root].path)
-        near = []
+    if config.drop_near:
+        roots = survivors(rows, groups_of(len(rows), near), earlier)
+        copies = [(root, i) for i, root in enumerate(roots) if root != i]
+        near = [(root, i) for root, i in copies if kept_by_hand(chosen, i)]
+        for root, i in set(copies) - set(near):
+            rows[i] = _rejected(rows[i], "near_duplicate", "looks the same", rows[root].path)
     named: dict[str, int] = {}
-    links = list(near)
+    links = [*near, *_bursts(rows, config)]
     for i, row in enumerate(rows):
         if row.kept and row.group is not None:
             links.append((named.setdefault(row.group, i), i))
@@ -149,43 +208,9 @@ def _group(rows: list[Row], near: Sequence[Pair], drop_near: bool) -> None:
             rows[i] = replace(rows[i], group=name, duplicate_of=copy_of)
 
 
-def _split(rows: list[Row], config: PrepareConfig) -> list[str]:
-    """Deal out the pictures that no person has placed.
-
-    A person's split stands. Pictures without one fill train and the splits that the person did
-    not give; where every picture has one, a missing validation or test comes out of train.
-    """
-    kept = [i for i, row in enumerate(rows) if row.kept]
-    own = defaultdict(set)
-    for i in kept:
-        if rows[i].split:
-            own[rows[i].group].add(rows[i].split)
-    given = {rows[i].split for i in kept} - {None}
-    open_splits = [s for s in SPLITS if s not in given or s == "train"]
-    pool = [i for i in kept if rows[i].split is None]
-    notes = []
-    if kept and not pool and open_splits != ["train"]:
-        pool = [i for i in kept if own[rows[i].group] == {"train"}]
-        missing = " and ".join(s for s in open_splits if s in {"validation", "test"} - given)
-        notes.append(f"the source gave no {missing} split; it was taken out of its training part")
-        own = defaultdict(set, {g: s for g, s in own.items() if s != {"train"}})
-    if kept and not pool and "train" not in given:
-        raise SourceError("the source's split has no train part", hint="add a folder train/")
-    # A picture without a split follows the near-copies that have one.
-    followed = {g: min(s, key=SPLITS.index) for g, s in own.items()}
-    dealt = [i for i in pool if rows[i].group not in followed]
-    splits = assign_splits(
-        [rows[i].group or "" for i in dealt],
-        [rows[i].label for i in dealt],
-        [config.ratios[SPLITS.index(s)] for s in open_splits],
-        config.seed,
-        open_splits,
-    )
-    chosen = dict(zip(dealt, splits, strict=True))
-    for i in pool:
-        split = chosen[i] if i in chosen else followed[rows[i].group]
-        rows[i] = replace(rows[i], split=split)
-    return notes
+def _bursts(rows: Sequence[Row], config: PrepareConfig) -> Iterator[Pair]:
+    shots = [(row.camera, row.captured) if row.kept else (None, None) for row in rows]
+    return burst_pairs(shots, config.burst_seconds)
 
 
 def _rejected(row: Row, reason: str, detail: str, duplicate_of: str) -> Row:
@@ -193,19 +218,3 @@ def _rejected(row: Row, reason: str, detail: str, duplicate_of: str) -> Row:
         row, status="rejected", reason=reason, detail=detail, duplicate_of=duplicate_of,
         group=None, split=None,
     )  # fmt: skip
-
-
-def leaks(rows: Iterable[Row]) -> list[str]:
-    """Groups that a person's own split puts on two sides."""
-    splits = defaultdict(set)
-    for row in rows:
-        if row.kept and row.group:
-            splits[row.group].add(row.split)
-    return sorted(group for group, found in splits.items() if len(found) > 1)
-
-
-def _leak_notes(rows: Sequence[Row]) -> list[str]:
-    count = len(leaks(rows))
-    if not count:
-        return []
-    return [f"the source's own split puts near-copies on two sides: {count} groups leak"]

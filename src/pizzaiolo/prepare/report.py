@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,14 @@ from .. import __version__
 from ..core.labels import human
 from ..core.manifest import SPLITS, Dataset, Row
 from ..core.page import thumbnail, write_page
-from .decide import leaks
+from .placement import leaks
 
 TEMPLATE = Path(__file__).with_name("report.html")
 SIDE = 128  # short side of the small pictures, pixels; about 5 KB each in the page
 MAX_PER_REASON, MAX_GROUPS, MAX_IN_GROUP = 24, 24, 6
 MAX_SAMPLES, SAMPLES, MAX_CLASSES = 120, 8, 60
+MAX_FLAGGED, MAX_POOR = 24, 8
+SIDES = (0, 64, 128, 256, 512, 1024, 2048, 4096)  # steps of the histogram of short sides, pixels
 
 REASONS = {
     "unreadable": "damaged, or too large to be decoded",
@@ -26,6 +30,7 @@ REASONS = {
     "exact_duplicate": "the same bytes as another file; one is kept",
     "near_duplicate": "looks the same as another picture; one is kept",
     "conflict": "the same photo under two labels; all its copies are out",
+    "dropped": "a person's decision",
 }
 
 
@@ -45,6 +50,11 @@ def write_report(
         "leaks": len(leaks(dataset.rows)),
         "splits": SPLITS,
         "classes": _classes(dataset),
+        "sizes": _sizes(dataset),
+        "small": _smaller(dataset),
+        "suspects": _flagged(dataset, "label_suspect"),
+        "outliers": _flagged(dataset, "outlier"),
+        "poor": _poor(dataset),
         "reasons": _reasons(dataset, files),
         "groups": _groups(dataset),
         "samples": _samples(dataset),
@@ -55,14 +65,64 @@ def write_report(
 def _classes(dataset: Dataset) -> list[dict[str, Any]]:
     found = Counter(row.label for row in dataset.rows)
     counts = Counter((row.label, row.split) for row in dataset.rows if row.kept)
-    most = max(Counter(row.label for row in dataset.rows if row.kept).values())
+    most = max(found.values())
     table = []
     for name in dataset.labels.names:
         own = {split: counts[name, split] for split in SPLITS}
         kept = sum(own.values())
         row = {"name": name, "found": found[name], "counts": own, "kept": kept}
-        table.append({**row, "share": kept / most})
+        table.append({**row, "share": found[name] / most})
     return table
+
+
+def _short_sides(dataset: Dataset) -> list[int]:
+    sides = ((r.width, r.height) for r in dataset.rows if r.kept)
+    return [min(width, height) for width, height in sides if width and height]
+
+
+def _sizes(dataset: Dataset) -> list[dict[str, Any]]:
+    """Kept pictures by short side: a row for each step between the smallest and the largest."""
+    counts = Counter(bisect_right(SIDES, side) - 1 for side in _short_sides(dataset))
+    most = max(counts.values(), default=1)
+    names = [f"{low} to {high - 1}" for low, high in pairwise(SIDES)]
+    names = [f"under {SIDES[1]}", *names[1:], f"{SIDES[-1]} and more"]
+    steps = range(min(counts, default=0), max(counts, default=-1) + 1)
+    return [{"name": names[i], "count": counts[i], "share": counts[i] / most} for i in steps]
+
+
+def _smaller(dataset: Dataset) -> dict[str, int]:
+    """How many pictures are smaller than the copies could be."""
+    size = int(dataset.settings.get("size", 0))
+    return {"size": size, "count": sum(side < size for side in _short_sides(dataset))}
+
+
+def _flagged(dataset: Dataset, column: str) -> dict[str, Any]:
+    """Kept pictures with a score in the column, the surest first."""
+    scored = [(s, r) for r in dataset.rows if r.kept and (s := getattr(r, column)) is not None]
+    scored.sort(key=lambda pair: -pair[0])
+    shown = [{**_kept(dataset, row), "score": score} for score, row in scored[:MAX_FLAGGED]]
+    return {"count": len(scored), "shown": shown}
+
+
+def _poor(dataset: Dataset) -> list[dict[str, Any]]:
+    """Kept pictures by what their pixels suffer from, the commonest first."""
+    by_flag: dict[str, list[Row]] = defaultdict(list)
+    for row in dataset.rows:
+        for flag in quality_flags(row) if row.kept else ():
+            by_flag[flag].append(row)
+    return [
+        {
+            "name": human(flag),
+            "count": len(rows),
+            "shown": [_kept(dataset, row) for row in rows[:MAX_POOR]],
+        }
+        for flag, rows in sorted(by_flag.items(), key=lambda item: -len(item[1]))
+    ]
+
+
+def quality_flags(row: Row) -> list[str]:
+    """What the pixels of a picture suffer from: the words of its `quality`."""
+    return [flag for flag in (row.quality or "").split(", ") if flag]
 
 
 def _reasons(dataset: Dataset, files: Mapping[str, Path]) -> list[dict[str, Any]]:

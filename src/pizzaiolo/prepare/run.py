@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ..config import PrepareConfig, to_dict
 from ..console import log, progress
@@ -15,60 +17,103 @@ from ..core.bundle import result_folder
 from ..core.labels import Labels, guess_positive
 from ..core.manifest import SPLITS, Dataset, Row, fingerprint
 from ..errors import SourceError, UsageError, explain_os_error, nearest
-from .collect import Candidate, collect
-from .decide import decide
-from .inspect import Finding
+from .candidate import Candidate
+from .decide import Help, decide
+from .decisions import read_decisions, write_decisions
+from .inspect import Finding, judged
+from .looks import Looks
+from .outliers import Features
+from .placement import earlier_splits
 from .pool import inspect_all, refuse_unguarded
+from .quality import mean_and_std
 from .report import write_report
+from .review.sheet import replay_command, write_review
+from .sources.collect import collect
 from .write import STAGING, place_copies, refuse_strangers, write_rejected
+
+DECISIONS = "decisions.csv"
+REMEMBERED_AT_ONCE = 64  # looks; a killed run loses at most so many
 
 
 def prepare(
     sources: Path | str | Sequence[Path | str],
     out: Path | str,
     config: PrepareConfig = PrepareConfig(),
+    decisions: Path | str | None = None,
 ) -> dict[str, Any]:
     """Collect, clean, deduplicate and split pictures into the DATASET folder `out`.
 
-    `sources`: folders of class folders, folders already split, archives, tables. Bad pictures
+    `sources`: folders of class folders, folders already split, archives, tables, `food101:pizza`,
+    `hf:owner/name`. `decisions` is a decisions.csv that the review sheet saved. Bad pictures
     never stop it: each is a row of the manifest with its reason. Returns what
     `prepare --json` prints. Raises `SourceError` (nothing usable) or `StorageError`.
     """
     refuse_unguarded()
     started, out = time.monotonic(), Path(out)
     given = [sources] if isinstance(sources, (str, Path)) else list(sources)
+    decided = read_decisions(decisions) if decisions is not None else []
+    refuse_strangers(out)
     with ExitStack() as stack:
         try:
-            collection = collect(given, stack, out)
+            collection = collect(given, stack, out, config)
         except OSError as error:
             raise explain_os_error(error) from None
-        refuse_strangers(out)
-        folder = stack.enter_context(result_folder(out, "data set", "dataset.json"))
+        folder = stack.enter_context(result_folder(out, "data set", "dataset.json", STAGING))
         findings = _inspect(collection.candidates, folder / STAGING, config)
-        rows, notes = decide(findings, config)
+        look = _embedder(folder / STAGING, config) if config.features else None
+        rows, notes = decide(findings, config, Help(decided, earlier_splits(out, config), look))
         dataset = _dataset(folder, rows, config)
         notes = collection.notes + notes
         summary = {"dataset": str(out), **_summary(dataset, started)}
+        files = {c.path: c.file for c in collection.candidates}
         write_rejected(folder / "rejected.csv", dataset.rows)
-        write_report(dataset, summary, notes, {c.path: c.file for c in collection.candidates})
+        write_report(dataset, summary, notes, files)
+        write_review(dataset, summary, decided, files, replay_command(given, out, config))
+        if decided:
+            write_decisions(folder / DECISIONS, decided)
+        elif (out / DECISIONS).is_file():
+            notes.append(f"{out / DECISIONS} was not asked for: --decisions {out / DECISIONS}")
         summary["seconds"] = round(time.monotonic() - started, 2)
         counts = {"found": summary["found"], "rejected": summary["rejected"]}
-        dataset.save({**counts, "notes": notes})
+        dataset.save({**counts, "channels": _channels(findings, dataset), "notes": notes})
+    looks = Looks(config, folder / STAGING)
+    looks.moved((r.sha256, out / r.file) for r in dataset.rows if r.sha256 and r.file)
     for note in notes:
         log.warning("%s", note)
     return summary
 
 
+def _embedder(staging: Path, config: PrepareConfig) -> Callable[[Sequence[Row]], Features]:
+    from .embeddings import embed_copies  # PyTorch, which takes seconds to import
+
+    return lambda rows: embed_copies(rows, staging, config)
+
+
 def _inspect(candidates: list[Candidate], staging: Path, config: PrepareConfig) -> list[Finding]:
-    findings = []
+    findings, fresh, looks = [], [], Looks(config, staging)
     with (
         progress("inspecting", len(candidates)) as advance,
-        closing(inspect_all(candidates, staging, config)) as looks,
+        closing(inspect_all(candidates, staging, config)) as found,
     ):
-        for finding in looks:
-            findings.append(finding)
-            advance()
+        try:
+            for finding in found:
+                findings.append(judged(finding, config))
+                if finding.fresh and finding.sha256:
+                    fresh.append((finding.sha256, finding.facts()))
+                if len(fresh) >= REMEMBERED_AT_ONCE:
+                    looks.remember(fresh)
+                    fresh.clear()
+                advance()
+        finally:  # what an interrupted run has looked at, the next one need not
+            looks.remember(fresh)
     return findings
+
+
+def _channels(findings: Sequence[Finding], dataset: Dataset) -> dict[str, list[float]]:
+    """Channel mean and standard deviation of the training pictures, of values 0 to 1."""
+    training = {row.sha256 for row in dataset.split("train")}
+    moments = {f.sha256: f.channels for f in findings if f.sha256 in training and f.channels}
+    return mean_and_std(np.asarray(list(moments.values())))
 
 
 def _dataset(folder: Path, rows: list[Row], config: PrepareConfig) -> Dataset:
@@ -116,7 +161,10 @@ def _summary(dataset: Dataset, started: float) -> dict[str, Any]:
         "found": len(rows),
         "kept": sum(row.kept for row in rows),
         "rejected": dict(sorted(rejected.items())),
-        "flagged": {"label_suspect": 0, "outlier": 0},
+        "flagged": {
+            "label_suspect": sum(row.label_suspect is not None for row in rows),
+            "outlier": sum(row.outlier is not None for row in rows),
+        },
         "groups": sum(count > 1 for count in sizes.values()),
         "splits": {name: dataset.counts()[name] for name in SPLITS},
         "seconds": round(time.monotonic() - started, 2),
