@@ -28,6 +28,7 @@ PAGES = (
     "docs/guide/export-and-predict.md",
     "docs/guide/serve.md",
     "docs/concepts/image-path.md",
+    "docs/concepts/tensors.md",
 )
 INSTALLATION = ("make ", "python3 -m venv", "pip install")  # run by the Makefile and by CI
 SERVER = "pizzaiolo serve"

@@ -17,11 +17,8 @@ Values = NDArray[np.float64]
 NEIGHBOURS, COMPARED_MOST, BLOCK = 10, 4000, 1024
 # How far from its neighbours, in robust standard deviations of its class.
 FAR = 3.5
-PRIOR, SPREAD_LEAST, TINY = (
-    15,
-    0.05,
-    1e-6,
-)  # pictures that the other classes count for; of the median distance
+PRIOR = 15  # pictures that the spread of all classes counts for in that of one
+SPREAD_LEAST, TINY = 0.05, 1e-6  # of the median distance; least median distance
 
 # ImageNet classes that are printed, drawn or shown on a screen, whatever the data is about.
 PRINTED = {
@@ -32,8 +29,8 @@ PRINTED = {
     922: "menu",
 }
 EDGE = 40  # grey levels of 255 between two pixels
-# Measured with EfficientNet-Lite0: over 3.0 are 0.6 % of 1,400 photos of dishes, most of them with
-# packages in sight, and 70 to 78 % of posters, packages, menus and pages.
+# Measured with EfficientNet-Lite0: over 3.0 are 0.6 % of 1,400 photos of dishes, many of them with
+# a package in sight, and 71 to 78 % of posters, packages, menus and pages.
 GRAPHIC = 3.0
 COMMON = 1.5  # standard deviations over the upper quartile of its class are no rarity
 
