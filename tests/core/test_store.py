@@ -29,6 +29,16 @@ def test_looking_into_a_cache_that_is_not_there_makes_none(store: Store) -> None
     assert not store.path.exists()
 
 
+def test_a_file_that_another_process_has_just_begun_is_empty(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.path.parent.mkdir()
+    store.path.touch()
+    assert store.get([b"a"]) == {} and not caplog.records
+    store.put([(b"a", b"1")])
+    assert store.get([b"a"]) == {b"a": b"1"}
+
+
 def test_more_keys_than_a_query_holds(store: Store) -> None:
     keys = [i.to_bytes(4, "big") for i in range(40_000)]
     store.put((key, key) for key in keys)

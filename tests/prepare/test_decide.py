@@ -2,33 +2,25 @@
 
 import hashlib
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import toy_findings
 from pizzaiolo.config import PrepareConfig
 from pizzaiolo.core.manifest import SPLITS, Row
 from pizzaiolo.errors import SourceError
-from pizzaiolo.prepare.candidate import Candidate
-from pizzaiolo.prepare.decide import decide
-from pizzaiolo.prepare.inspect import Finding, perceptual_hash
+from pizzaiolo.prepare.inspect import Finding
 from pizzaiolo.prepare.placement import leaks
+from toy_findings import decide, patches
 
 
 def finding(content: int, path: str, label: str = "a", twist: int = 0, **source: Any) -> Finding:
     """A finding of one picture; `twist` changes a few pixels, as saving it again would."""
-    grey = np.random.default_rng(content).integers(40, 200, (8, 8), np.uint8).repeat(4, 0)
-    grey = grey.repeat(4, 1)
-    grey[twist : twist + 2, :3] += np.uint8(10 * bool(twist))
-    return Finding(
-        Candidate(Path(path), path, label, **source),
-        sha256=hashlib.sha256(f"{content} {twist}".encode()).hexdigest(),
-        phash=perceptual_hash(grey), grey=grey,
-    )  # fmt: skip
+    sha256 = hashlib.sha256(f"{content} {twist}".encode()).hexdigest()
+    return toy_findings.finding(patches(content, twist), sha256, path, label, source=source)
 
 
 def rows_of(*findings: Finding, **settings: Any) -> dict[str, Row]:

@@ -28,6 +28,7 @@ from pizzaiolo.prepare.decisions import (
 from pizzaiolo.prepare.inspect import Finding, judged
 from pizzaiolo.prepare.placement import leaks
 from pizzaiolo.prepare.pool import inspect_all
+from pizzaiolo.prepare.sight import CopiesOnDisk
 
 HEADER = "path,label,sha256,decision,new_label\r\n"
 HOSTILE = [
@@ -132,7 +133,9 @@ def on(findings: list[Finding], path: str, decision: str, new_label: str = "") -
 def outcome(
     findings: list[Finding], *made: Decision, **settings: Any
 ) -> tuple[dict[str, Row], list[str]]:
-    rows, notes = decide(findings, PrepareConfig(**settings), Help(decisions=made))
+    config = PrepareConfig(**settings, features=False)
+    staging = findings[0].candidate.file.parents[2] / "staging"
+    rows, notes = decide(findings, config, Help(made, sight=CopiesOnDisk(staging, config)))
     assert leaks(rows) == []
     return {row.path: row for row in rows}, notes
 

@@ -9,20 +9,20 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 import pizzaiolo
+import toy_findings
 from pizzaiolo.config import PrepareConfig
 from pizzaiolo.core.manifest import SPLITS, Dataset, Row
 from pizzaiolo.demo.sample import render_sample
-from pizzaiolo.prepare.candidate import Candidate
-from pizzaiolo.prepare.decide import Help, decide
-from pizzaiolo.prepare.inspect import Finding, perceptual_hash
+from pizzaiolo.prepare.decide import Help
+from pizzaiolo.prepare.inspect import Finding
 from pizzaiolo.prepare.placement import bridges, earlier_splits, leaks, place, reject_bridges
+from toy_findings import decide, patches
 
 EVENLY = PrepareConfig(ratios=(0.34, 0.33, 0.33))
 
@@ -149,14 +149,12 @@ def test_a_picture_between_two_parts_of_a_persons_split_is_rejected_too() -> Non
 
 def shot(content: int, version: int, **source: Any) -> Finding:
     """A finding; versions of one content are near-copies of other bytes."""
-    grey = np.random.default_rng(content).integers(40, 200, (8, 8), np.uint8).repeat(4, 0)
-    grey = grey.repeat(4, 1)
-    grey[version % 8 : version % 8 + 2, :3] += np.uint8(10 * bool(version))
     name = f"{content}-{version}"
-    return Finding(
-        Candidate(Path(name), name, "ab"[content % 2], **source),
-        sha256=hashlib.sha256(name.encode()).hexdigest(), phash=perceptual_hash(grey), grey=grey,
-        size=(100 + version % 3, 80), bytes=5000 + version,
+    sha256 = hashlib.sha256(name.encode()).hexdigest()
+    facts = {"size": (100 + version % 3, 80), "bytes": 5000 + version}
+    label = "ab"[content % 2]
+    return toy_findings.finding(
+        patches(content, version), sha256, name, label, source=source, **facts
     )  # fmt: skip
 
 

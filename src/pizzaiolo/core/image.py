@@ -168,7 +168,8 @@ def _shot(image: Image.Image) -> tuple[str | None, str | None]:
         if not exif:
             return None, None
         names = [str(exif.get(tag) or "").strip(" \0") for tag in (0x010F, 0x0110)]
-        taken = str(exif.get_ifd(0x8769).get(0x9003) or "").strip(" \0")
+        details = exif.get_ifd(0x8769) if 0x8769 in exif else {}
+        taken = str(details.get(0x9003) or "").strip(" \0")
     except Exception:
         return None, None
     camera = " ".join(name for name in names if name)
@@ -235,8 +236,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
         image = _on_white(image)
     elif image.mode not in ("RGB", "CMYK", "L"):
         image = image.convert("RGB")
-    managed = _to_srgb(image, profile) if profile else None
-    return managed or image.convert("RGB")
+    managed = (_to_srgb(image, profile) if profile else None) or image
+    return managed if managed.mode == "RGB" else managed.convert("RGB")
 
 
 def _from_deep(image: Image.Image) -> Image.Image:

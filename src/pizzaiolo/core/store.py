@@ -30,6 +30,8 @@ class Store:
         if not self.path.is_file():
             return found
         with self._guarded(), self._connected() as database:
+            if not database.execute("SELECT 1 FROM sqlite_master").fetchone():
+                return found  # another process is making the table
             for start in range(0, len(keys), _AT_ONCE):
                 part = keys[start : start + _AT_ONCE]
                 marks = ",".join("?" * len(part))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,20 +20,12 @@ from .decisions import (
     right_ones,
     unheeded,
 )
-from .duplicates import (
-    SAME_BITS,
-    Pairs,
-    alike,
-    correlations,
-    groups_of,
-    hash_bits,
-    near_pairs,
-    same_photo,
-)
-from .flagging import flag
+from .duplicates import Pairs, find_near, groups_of
 from .inspect import Finding
+from .likeness import Greys
 from .outliers import Features
 from .placement import Earlier, leak_notes, place, reject_bridges, survivors
+from .sight import Sight
 
 Pair = tuple[int, int]
 
@@ -43,12 +35,12 @@ class Help:
     """What a decision may draw on beside the findings.
 
     `decisions` are a person's, `earlier` holds the splits of the data set that was made before,
-    and `look` gives the embeddings [N, D] of rows.
+    and `sight` shows the pictures: without it only equal bytes are found.
     """
 
     decisions: Sequence[Decision] = ()
     earlier: Earlier | None = None
-    look: Callable[[Sequence[Row]], Features] | None = None
+    sight: Sight | None = None
 
 
 def decide(
@@ -61,17 +53,16 @@ def decide(
     """
     findings, chosen, notes = apply_decisions(findings, help.decisions)
     rows = [_row(finding, config) for finding in findings]
-    near, same = _pairs(findings, config.near_distance)
-    same += _equal_bytes(rows)
-    _reject_conflicts(rows, same, chosen)
+    good = [i for i, f in enumerate(findings) if f.reason is None and f.phash is not None]
+    features = help.sight.features([rows[i] for i in good]) if help.sight else None
+    near, same = _pairs(findings, rows, good, features, config.near_distance, help.sight)
+    _reject_conflicts(rows, [*same, *_equal_bytes(rows)], chosen)
     notes += _reject_exact(rows)
-    kept = [i for i, row in enumerate(rows) if row.kept]
-    features = help.look([rows[i] for i in kept]) if help.look and kept else None
     notes += reject_bridges(rows, lambda: [*near, *_bursts(rows, config)], help.earlier)
     _group(rows, near, config, chosen, help.earlier)
     notes += place(rows, config, help.earlier)
     if features is not None:
-        _flag(rows, kept, features, findings, help.decisions, config.seed)
+        _flag(rows, good, features, findings, help.decisions, config.seed)
     return rows, notes + unheeded(rows, chosen) + leak_notes(rows)
 
 
@@ -83,6 +74,8 @@ def _flag(
     decisions: Sequence[Decision],
     seed: int,
 ) -> None:
+    from .flagging import flag  # cleanlab and scikit-learn, which take seconds to import
+
     seen = [n for n, i in enumerate(kept) if rows[i].kept]
     places = [kept[n] for n in seen]
     lines = [q.lines if (q := findings[i].quality) else 0.0 for i in places]
@@ -117,22 +110,29 @@ def _row(finding: Finding, config: PrepareConfig) -> Row:
     )
 
 
-def _pairs(findings: Sequence[Finding], distance: int) -> tuple[list[Pair], list[Pair]]:
-    """Near-duplicates, and pairs that are one photo; both signals must agree."""
-    good = [i for i, f in enumerate(findings) if f.reason is None and f.grey is not None]
-    if len(good) < 2:
+def _pairs(
+    findings: Sequence[Finding],
+    rows: Sequence[Row],
+    good: Sequence[int],
+    features: Features | None,
+    distance: int,
+    sight: Sight | None,
+) -> tuple[list[Pair], list[Pair]]:
+    """Near-duplicates among the `good`, and pairs that are one photo."""
+    if len(good) < 2 or sight is None:
         return [], []
     hashes = np.array([findings[i].phash or 0 for i in good], np.uint64)
-    greys = np.stack([g for i in good if (g := findings[i].grey) is not None])
-    pairs = near_pairs(hashes, max(distance, SAME_BITS))
-    bits, likeness = hash_bits(hashes, pairs), correlations(greys, pairs)
-    places = np.asarray(good)
-    near = pairs[(bits <= distance) & alike(bits, likeness)]
-    return _tuples(places, near), _tuples(places, pairs[same_photo(bits, likeness)])
+    mirrored = np.array([findings[i].mirror or 0 for i in good], np.uint64)
+
+    def greys(places: Pairs) -> Greys:
+        return sight.greys([rows[good[n]] for n in places])
+
+    copies = find_near(hashes, mirrored, greys, features, distance)
+    return _tuples(good, copies.near), _tuples(good, copies.same)
 
 
-def _tuples(places: Pairs, pairs: Pairs) -> list[Pair]:
-    return [(int(places[a]), int(places[b])) for a, b in pairs]
+def _tuples(good: Sequence[int], pairs: Pairs) -> list[Pair]:
+    return [(good[a], good[b]) for a, b in pairs.tolist()]
 
 
 def _equal_bytes(rows: Sequence[Row]) -> list[Pair]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import io
 from contextlib import suppress
@@ -30,8 +29,9 @@ _AS_REASON = {"too_many_pixels": "unreadable", "too_many_bytes": "unreadable"}
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one look found. `grey` is uint8 [32, 32]; None where unreadable. `size` is upright;
-    `channels` are the copy's moments (see `channel_moments`).
+    """What one look found. `phash` and `mirror` are 64-bit hashes of the picture and of its mirror
+    image, None where unreadable. `size` is upright; `channels` are the copy's moments (see
+    `channel_moments`).
 
     `fresh` tells that the content was looked at now and may be remembered.
     """
@@ -45,7 +45,7 @@ class Finding:
     mode: str | None = None
     size: tuple[int, int] | None = None
     phash: int | None = None
-    grey: NDArray[np.uint8] | None = None
+    mirror: int | None = None
     quality: Quality | None = None
     channels: tuple[float, ...] | None = None
     captured: str | None = None
@@ -55,20 +55,17 @@ class Finding:
 
     def facts(self) -> dict[str, Any]:
         """What depends on the content alone, JSON-ready; `recalled` makes it a finding again."""
-        grey = None if self.grey is None else base64.b64encode(self.grey.tobytes()).decode()
         quality = None if self.quality is None else asdict(self.quality)
-        names = ("reason", "detail", "sha256", "bytes", "format", "mode", "size", "phash",
+        names = ("reason", "detail", "sha256", "bytes", "format", "mode", "size", "phash", "mirror",
                  "channels", "captured", "camera", "copy_sha256")  # fmt: skip
-        return {**{n: getattr(self, n) for n in names}, "grey": grey, "quality": quality}
+        return {**{n: getattr(self, n) for n in names}, "quality": quality}
 
 
 def recalled(candidate: Candidate, facts: dict[str, Any]) -> Finding:
     """A finding from what was remembered of the content."""
-    if (grey := facts["grey"]) is not None:
-        grey = np.frombuffer(base64.b64decode(grey), np.uint8).reshape(GREY_SIDE, GREY_SIDE)
     quality = Quality(**facts["quality"]) if facts["quality"] else None
     tuples = {name: tuple(facts[name]) if facts[name] else None for name in ("size", "channels")}
-    return Finding(candidate, **{**facts, **tuples, "grey": grey, "quality": quality})
+    return Finding(candidate, **{**facts, **tuples, "quality": quality})
 
 
 def inspect_one(candidate: Candidate, staging: Path, config: PrepareConfig) -> Finding:
@@ -117,7 +114,7 @@ def _look(found: Finding, data: bytes, staging: Path, config: PrepareConfig) -> 
         mode=header.mode,
         size=(header.height, header.width) if turned else (header.width, header.height),
         phash=perceptual_hash(grey),
-        grey=grey,
+        mirror=perceptual_hash(grey[:, ::-1]),
         quality=quality,
         channels=channel_moments(np.asarray(copy.histogram())),
         captured=header.captured,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,12 @@ from .decide import Help, decide
 from .decisions import read_decisions, write_decisions
 from .inspect import Finding, judged
 from .looks import Looks
-from .outliers import Features
 from .placement import earlier_splits
 from .pool import inspect_all, refuse_unguarded
 from .quality import mean_and_std
 from .report import write_report
 from .review.sheet import replay_command, write_review
+from .sight import CopiesOnDisk
 from .sources.collect import collect
 from .write import STAGING, place_copies, refuse_strangers, write_rejected
 
@@ -60,8 +60,8 @@ def prepare(
             raise explain_os_error(error) from None
         folder = stack.enter_context(result_folder(out, "data set", "dataset.json", STAGING))
         findings = _inspect(collection.candidates, folder / STAGING, config)
-        look = _embedder(folder / STAGING, config) if config.features else None
-        rows, notes = decide(findings, config, Help(decided, earlier_splits(out, config), look))
+        help = Help(decided, earlier_splits(out, config), CopiesOnDisk(folder / STAGING, config))
+        rows, notes = decide(findings, config, help)
         dataset = _dataset(folder, rows, config)
         notes = collection.notes + notes
         summary = {"dataset": str(out), **_summary(dataset, started)}
@@ -81,12 +81,6 @@ def prepare(
     for note in notes:
         log.warning("%s", note)
     return summary
-
-
-def _embedder(staging: Path, config: PrepareConfig) -> Callable[[Sequence[Row]], Features]:
-    from .embeddings import embed_copies  # PyTorch, which takes seconds to import
-
-    return lambda rows: embed_copies(rows, staging, config)
 
 
 def _inspect(candidates: list[Candidate], staging: Path, config: PrepareConfig) -> list[Finding]:
