@@ -30,12 +30,13 @@ class Run:
         return json.loads(self.output.splitlines()[-1])
 
 
-def run(*command: str | Path, **environment: str) -> Run:
-    """Run a command to its end; raises where it fails."""
+def run(*command: str | Path, quiet: bool = False, **environment: str) -> Run:
+    """Run a command to its end; raises where it fails. `quiet` drops its progress bars."""
     started = time.perf_counter()
     with subprocess.Popen(
         [str(part) for part in command],
         stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL if quiet else None,
         text=True,
         env={**os.environ, **environment},
     ) as child:

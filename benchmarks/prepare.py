@@ -70,8 +70,9 @@ def rate(work: Callable[[Path], object], files: Sequence[Path], workers: int) ->
         return len(files) / (time.perf_counter() - started)
 
 
-def speed(files: Sequence[Path], folder: Path, repeat: int) -> float:
-    """Prints the ratios; returns the seconds of one whole `prepare` without features."""
+def speed(files: Sequence[Path], folder: Path, repeat: int) -> tuple[float, float]:
+    """Prints the ratios; returns the seconds of `inspect` and of a whole `prepare` without
+    features."""
     workers = len(os.sched_getaffinity(0))
     rates: dict[str, list[float]] = {"decode": [], "inspect": [], "with copies": []}
     for _ in range(repeat):
@@ -100,11 +101,11 @@ def speed(files: Sequence[Path], folder: Path, repeat: int) -> float:
     ).seconds  # fmt: skip
     whole = statistics.median(runs)
     print(f"  whole command {whole:.1f} s; a second run over the same files {again:.1f} s")
-    return whole
+    return len(files) / statistics.median(rates["inspect"]), whole
 
 
-def peers(files: Sequence[Path], folder: Path, ours: float) -> None:
-    """Seconds of the peers' own work, imports not counted, against our whole command."""
+def peers(files: Sequence[Path], folder: Path, looked: float, ours: float) -> None:
+    """Seconds of the peers' own work, imports not counted, which is looking and no copies."""
     if not (PYTHON.exists() and PEERS.exists()):
         print(f"  no peers: {PYTHON} and {PEERS} are wanted")
         return
@@ -113,10 +114,13 @@ def peers(files: Sequence[Path], folder: Path, ours: float) -> None:
     for file in files:
         (flat / f"{file.parent.name}_{file.name}").symlink_to(file)
     for script, *flags in (("cleanvision",), ("imagededup", "--method", "phash")):
-        done = run(PYTHON, PEERS / f"run_clean_{script}.py", flat, *flags)
+        done = run(PYTHON, PEERS / f"run_clean_{script}.py", flat, *flags, quiet=True)
         line = next(s for s in done.output.splitlines() if s.startswith("RESULT "))
         seconds = json.loads(line.removeprefix("RESULT "))["seconds"]
-        print(f"  {script:<12} {seconds:6.1f} s, ours is {seconds / ours:.1f} times as fast")
+        print(
+            f"  {script:<12} {seconds:6.1f} s: {seconds / looked:.1f} times our inspection and "
+            f"hashes, {seconds / ours:.1f} times our whole command"
+        )
 
 
 def memory(files: Sequence[Path], folder: Path, many: int) -> None:
@@ -151,7 +155,7 @@ def main() -> None:
         folder = Path(name)
         os.environ["PIZZAIOLO_CACHE"] = str(folder / "cache")
         print(f"{len(files)} photos")
-        peers(files, folder, speed(files, folder, options.repeat))
+        peers(files, folder, *speed(files, folder, options.repeat))
         memory(files, folder, options.many)
 
 

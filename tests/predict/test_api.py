@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import pizzaiolo
+from pizzaiolo.core.manifest import Dataset
 from pizzaiolo.predict import Answer, Predictor
 
 
@@ -67,7 +68,10 @@ def test_evaluate_returns_what_it_writes(run_folder: Path, dataset: Path, tmp_pa
     config = pizzaiolo.EvaluateConfig(split="validation", bootstrap=100)
     result = pizzaiolo.evaluate(run_folder, dataset, tmp_path / "report", config)
     assert json.loads((tmp_path / "report" / "metrics.json").read_text()) == result
-    assert result["split"] == "validation" and result["n"] == 13
+    assert (
+        result["split"] == "validation"
+        and result["n"] == Dataset.open(dataset).counts()["validation"]
+    )
     assert {"value", "low", "high"} == set(result["accuracy"])
 
 

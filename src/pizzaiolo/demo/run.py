@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -77,10 +78,12 @@ def _tell_faults(planted: PlantedFaults, found: dict[str, Any]) -> None:
     )
     for name, put, got in pairs:
         say(f"  {name:<18} planted {put}, rejected {got}")
-    say(f"  near copies        planted {len(planted.near_copies)}, groups found {found['groups']}")
-    say(
-        f"  wrong labels       planted {len(planted.wrong_labels)}, for you to spot in the mistakes"
-    )
+    rows = {row.path: row for row in Dataset.open(found["dataset"]).rows}
+    sizes = Counter(row.group for row in rows.values())
+    grouped = sum(sizes[rows[path].group] > 1 for path in planted.near_copies)
+    flagged = sum(rows[path].label_suspect is not None for path in planted.wrong_labels)
+    say(f"  near copies        planted {len(planted.near_copies)}, grouped {grouped}")
+    say(f"  wrong labels       planted {len(planted.wrong_labels)}, flagged {flagged}")
     say("  splits             " + ", ".join(f"{k} {v}" for k, v in found["splits"].items()))
 
 
