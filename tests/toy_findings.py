@@ -1,6 +1,7 @@
 """Findings of made-up pictures, and `decide` with the sight of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,9 @@ PICTURES: dict[str, Grey] = {}
 class Sight:
     """The pictures of all findings that were made."""
 
-    def greys(self, rows: Sequence[Row]) -> Grey:
-        return np.stack([PICTURES[row.sha256 or ""] for row in rows])
+    @contextmanager
+    def greys(self, rows: Sequence[Row]) -> Iterator[Callable[[Any], Grey]]:
+        yield lambda places: np.stack([PICTURES[rows[i].sha256 or ""] for i in places])
 
     def features(self, rows: Sequence[Row]) -> None:
         return None

@@ -1,73 +1,158 @@
-"""Copies: what the hashes say, against a plain comparison of all pairs."""
+"""Copies: candidates from hashes and embeddings, verified, and tied together as groups."""
 
-from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+import torch
+from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image, ImageFilter, ImageOps
 
+from hard_copies import CHANGES, grey, hard_copy, hashes, texture
+from pizzaiolo.core.image import read_image
+from pizzaiolo.core.preprocess import resize_short_side
+from pizzaiolo.model.features import embed, pretrained_embedder
+from pizzaiolo.prepare import duplicates
 from pizzaiolo.prepare.duplicates import (
-    FULL_CLUSTER,
+    BATCH,
+    Copies,
     alike,
     correlations,
+    find_near,
     groups_of,
-    hash_bits,
     near_pairs,
-    same_photo,
-)
+)  # fmt: skip
 
-words = st.integers(0, 2**64 - 1)
-
-
-@st.composite
-def families(draw: st.DrawFn) -> list[int]:
-    """Hashes of which many differ in few bits only."""
-    seeds = draw(st.lists(words, min_size=1, max_size=4))
-    flips = st.lists(st.integers(0, 63), max_size=9)
-    members = st.tuples(st.sampled_from(seeds), flips)
-    found = []
-    for seed, bits in draw(st.lists(members, max_size=14)):
-        for bit in bits:
-            seed ^= 1 << bit
-        found.append(seed)
-    return found
+DISTANCE = 10
 
 
-def brute_force(hashes: list[int], distance: int) -> list[list[int]]:
-    pairs = combinations(range(len(hashes)), 2)
-    return [[i, j] for i, j in pairs if (hashes[i] ^ hashes[j]).bit_count() <= distance]
+def features_of(originals: list[int], noise: float = 0.3) -> np.ndarray:
+    """Embeddings of pictures: those of copies of one original are close."""
+    chance = np.random.default_rng(0)
+    centres = chance.random((max(originals) + 1, 64))
+    return (centres[originals] + noise * chance.random((len(originals), 64))).astype(np.float32)
 
 
-@given(hashes=families(), distance=st.integers(0, 16))
-@settings(max_examples=150, deadline=None)
-def test_near_pairs_are_those_of_all_pairs(hashes: list[int], distance: int) -> None:
-    assert near_pairs(hashes, distance).tolist() == brute_force(hashes, distance)
+def search(images: list[Image.Image], features: np.ndarray | None = None) -> Copies:
+    greys = np.stack([grey(image) for image in images])
+    return find_near(*hashes(greys), greys.__getitem__, features, DISTANCE)
 
 
-def test_near_pairs_of_many_strangers_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pain: 40,000 pictures fail (imagededup); here the comparison goes in blocks."""
-    monkeypatch.setattr("pizzaiolo.prepare.duplicates.BLOCK", 1000)
-    random = np.random.default_rng(0)
-    hashes = random.integers(0, 2**64, 600, np.uint64)
-    hashes[1::2] = hashes[::2] ^ (np.uint64(1) << random.integers(0, 64, 300).astype(np.uint64))
-    assert near_pairs(hashes, 10).tolist() == brute_force([int(h) for h in hashes], 10)
+@pytest.fixture(scope="module")
+def originals() -> list[Image.Image]:
+    return [texture(seed) for seed in range(24)]
 
 
-def test_a_crowd_of_equal_hashes_is_linked_without_all_its_pairs() -> None:
-    """Pain: the same picture thousands of times eats the memory (cleanvision)."""
-    count = 20_000
-    hashes = np.full(count, 7, np.uint64)
-    hashes[-3:] = 6
-    pairs = near_pairs(hashes, 4)
-    assert len(pairs) < 3 * count
-    assert set(groups_of(count, map(tuple, pairs.tolist()))) == {0}
-    assert count > FULL_CLUSTER
+@pytest.mark.parametrize("change", CHANGES)
+def test_hard_copies_join_their_originals_alone(change: str, originals: list[Image.Image]) -> None:
+    count = len(originals)
+    copies = [hard_copy(image, change, i) for i, image in enumerate(originals)]
+    numbers = [*range(count), *range(count)]
+    roots = groups_of(2 * count, search([*originals, *copies], features_of(numbers)).near)
+    assert all(root == numbers[i] or root == i for i, root in enumerate(roots))
+    assert np.mean([roots[count + i] == i for i in range(count)]) >= 0.9
 
 
-@pytest.mark.parametrize("hashes", [[], [1]])
-def test_no_pairs_of_none_or_one(hashes: list[int]) -> None:
-    assert near_pairs(hashes, 10).shape == (0, 2)
+@pytest.mark.parametrize("change", ["mirror", "grey"])
+def test_without_embeddings_the_hashes_find_what_they_can(
+    change: str, originals: list[Image.Image]
+) -> None:
+    count = len(originals)
+    copies = [hard_copy(image, change, i) for i, image in enumerate(originals)]
+    roots = groups_of(2 * count, search([*originals, *copies]).near)
+    assert np.mean([roots[count + i] == i for i in range(count)]) >= 0.9
+
+
+def test_embeddings_alone_make_no_pair(originals: list[Image.Image]) -> None:
+    """Two photos of similar dishes look alike to the backbone, and are no copies."""
+    found = search(originals, features_of([0] * len(originals)))
+    assert len(found.near) == len(found.same) == 0
+
+
+def test_the_same_photo_is_one_that_was_saved_again_only(originals: list[Image.Image]) -> None:
+    image = originals[0].filter(ImageFilter.GaussianBlur(2))
+    darker = image.resize((200, 150)).point(lambda value: value * 0.8)
+    images = [image, darker, ImageOps.mirror(image),
+              hard_copy(image, "crop of the middle", 1), originals[1]]  # fmt: skip
+    found = search(images, features_of([0, 0, 0, 0, 1]))
+    assert found.same.tolist() == [[0, 1]]
+    assert groups_of(5, found.near) == [0, 0, 0, 0, 4]
+    assert {(0, 1)} <= set(map(tuple, found.near.tolist()))
+
+
+def test_the_order_of_the_pictures_changes_no_group(originals: list[Image.Image]) -> None:
+    images = [*originals, *(hard_copy(x, "frame", i) for i, x in enumerate(originals))]
+    features = features_of([*range(len(originals))] * 2)
+    roots = np.array(groups_of(len(images), search(images, features).near))
+    order = np.random.default_rng(0).permutation(len(images))
+    shuffled = search([images[i] for i in order], features[order])
+    again = np.array(groups_of(len(images), shuffled.near))
+    together = roots[order][:, None] == roots[order][None]
+    assert np.array_equal(again[:, None] == again[None], together)
+
+
+def test_a_crowd_of_copies_costs_one_look_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thousands of pictures with one hash, half of one photo and half of another."""
+    count, looks, most = 4_000, [], []
+    monkeypatch.setattr(duplicates, "BATCH", 1000)
+    greys = np.stack([grey(texture(0)), grey(texture(0).rotate(180))])
+    real = duplicates.likeness
+
+    def likeness(pictures: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+        looks.append(len(pairs))
+        return real(pictures, pairs)
+
+    def ask(indices: np.ndarray) -> np.ndarray:
+        most.append(len(indices))
+        return greys[indices % 2]
+
+    monkeypatch.setattr(duplicates, "likeness", likeness)
+    equal = np.full(count, 99, np.uint64)
+    found = find_near(equal, ~equal, ask, None, DISTANCE)
+    assert set(groups_of(count, found.near)) == {0, 1}
+    assert len(found.near) < 6 * count
+    assert max(most) <= 2000 and sum(looks) < 6 * count
+
+
+def test_only_pictures_of_candidates_are_asked_for() -> None:
+    asked: list[int] = []
+
+    def ask(indices: np.ndarray) -> np.ndarray:
+        asked.extend(indices.tolist())
+        return np.repeat(grey(texture(1))[None], len(indices), 0)
+
+    values = np.random.default_rng(0).integers(0, 2**64, 3 * BATCH // 100, np.uint64)
+    values[7] = values[3] ^ np.uint64(1)
+    found = find_near(values, ~values, ask, None, DISTANCE)
+    assert found.near.tolist() == [[3, 7]]
+    assert set(asked) == set(near_pairs(values, DISTANCE).ravel().tolist())
+
+
+@pytest.mark.parametrize("count", [0, 1])
+@pytest.mark.parametrize("embedded", [False, True])
+def test_no_pairs_of_none_or_one(count: int, embedded: bool) -> None:
+    features = np.ones((count, 8), np.float32) if embedded else None
+    none = np.zeros(count, np.uint64)
+    found = find_near(none, none, lambda _: np.zeros((0, 64, 64), np.uint8), features, DISTANCE)
+    assert found.near.shape == found.same.shape == (0, 2)
+
+
+def test_hard_copies_of_photos(shared: Path, tmp_path: Path) -> None:
+    """60 photos, two hard copies of each, and 140 strangers of the same dishes."""
+    files = sorted((shared / "pizza_not_pizza").glob("*/*"))[::7][:200]
+    images = [read_image(file) for file in files]
+    kinds = sorted(CHANGES)
+    numbers = [*range(len(images)), *(i for i in range(60) for _ in range(2))]
+    copies = [hard_copy(images[i], kinds[n % len(kinds)], i) for n, i in enumerate(numbers[200:])]
+    paths = [tmp_path / f"{n}.jpg" for n in range(len(numbers))]
+    for image, path in zip([*images, *copies], paths, strict=True):
+        resize_short_side(image, 256).save(path, quality=95)
+    embedder = pretrained_embedder("tf_efficientnet_lite0", torch.device("cpu"))
+    found = search([*images, *copies], embed(embedder, paths, tmp_path, "copies"))
+    roots = groups_of(len(numbers), found.near)
+    assert all(numbers[i] == numbers[root] for i, root in enumerate(roots))
+    assert np.mean([roots[n] == numbers[n] for n in range(200, len(numbers))]) >= 0.9
 
 
 @given(st.lists(st.tuples(st.integers(0, 19), st.integers(0, 19)), max_size=30))
@@ -78,7 +163,7 @@ def test_groups_are_a_partition_named_by_their_smallest(pairs: list[tuple[int, i
     joins = sum(1 for item, root in enumerate(roots) if item != root)
     assert joins <= len(pairs)  # nothing is joined without a pair
     assert groups_of(20, pairs[::-1]) == roots
-    assert groups_of(20, [(b, a) for a, b in pairs]) == roots
+    assert groups_of(20, np.array(pairs, np.int64).reshape(-1, 2)[:, ::-1]) == roots
 
 
 def test_items_without_pairs_stay_alone() -> None:
@@ -86,15 +171,9 @@ def test_items_without_pairs_stay_alone() -> None:
     assert groups_of(5, [(1, 3), (3, 4)]) == [0, 1, 2, 1, 1]
 
 
-def test_hash_bits_counts_the_bits_that_differ() -> None:
-    pairs = np.array([[0, 1], [0, 2], [1, 2]])
-    assert hash_bits([0, 1, 2**64 - 1], pairs).tolist() == [1, 64, 63]
-    assert hash_bits([], np.zeros((0, 2), np.int64)).tolist() == []
-
-
 def test_correlations_are_pearsons() -> None:
-    random = np.random.default_rng(0)
-    greys = random.integers(0, 256, (4, 32, 32), np.uint8)
+    chance = np.random.default_rng(0)
+    greys = chance.integers(0, 256, (4, 32, 32), np.uint8)
     greys[2] = greys[0] // 2 + 40  # darker and flatter: the same picture
     greys[3] = 255 - greys[0]
     found = correlations(greys, np.array([[0, 1], [0, 2], [0, 3], [1, 1]]))
@@ -118,4 +197,3 @@ def test_a_likelier_pair_is_never_refused_for_a_less_likely_one(
     )  # fmt: skip
     assert one <= other
     assert alike(np.array([bits + 1]), np.array([high])) <= other
-    assert same_photo(np.array([bits]), np.array([high])) <= other

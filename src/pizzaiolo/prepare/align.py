@@ -18,7 +18,7 @@ FINE = 1.5  # pixels: coarser detail is mostly the rim of the plate, which all p
 MOST_DETAIL, MOST_VALUES = 0.6, 0.7  # the rest may be hidden by a caption, a mark or a frame
 NOTICEABLE = 0.02  # variance of detail below which agreement means little
 LEAST_SEEN, LEAST_AREA = 0.5, 0.3  # share of the one and of the other that must be in sight
-MOST_SKEWED, MOST_STRETCHED = 0.15, 1.5  # a turn by 8 degrees; one side against the other
+MOST_SKEWED, MOST_STRETCHED = 0.15, 2.0  # a turn by 8 degrees; a square cut out of 2 : 1
 FITS = 8  # of brightness and contrast, each with less weight for what is off
 
 

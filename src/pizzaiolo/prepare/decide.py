@@ -22,7 +22,6 @@ from .decisions import (
 )
 from .duplicates import Pairs, find_near, groups_of
 from .inspect import Finding
-from .likeness import Greys
 from .outliers import Features
 from .placement import Earlier, leak_notes, place, reject_bridges, survivors
 from .sight import Sight
@@ -123,11 +122,8 @@ def _pairs(
         return [], []
     hashes = np.array([findings[i].phash or 0 for i in good], np.uint64)
     mirrored = np.array([findings[i].mirror or 0 for i in good], np.uint64)
-
-    def greys(places: Pairs) -> Greys:
-        return sight.greys([rows[good[n]] for n in places])
-
-    copies = find_near(hashes, mirrored, greys, features, distance)
+    with sight.greys([rows[i] for i in good]) as greys:
+        copies = find_near(hashes, mirrored, greys, features, distance)
     return _tuples(good, copies.near), _tuples(good, copies.same)
 
 

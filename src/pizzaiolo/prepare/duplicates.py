@@ -22,7 +22,7 @@ from .neighbours import Features, nearest
 
 __all__ = [
     "Copies", "Pairs", "alike", "correlations", "find_near", "groups_of", "hash_bits",
-    "near_pairs", "same_photo",
+    "near_pairs",
 ]  # fmt: skip
 
 BATCH = 8192  # candidate pairs whose pictures are in memory at once: 64 MB
@@ -155,8 +155,3 @@ def alike(bits: NDArray[np.int64], correlation: NDArray[np.float64]) -> NDArray[
     """Which pairs are near-duplicates: the farther the hashes, the surer the pictures must be."""
     least = np.where(bits <= NEAR_BITS, NEAR_CORRELATION, FAR_CORRELATION)
     return np.asarray(correlation >= least, np.bool_)
-
-
-def same_photo(bits: NDArray[np.int64], correlation: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which pairs are one photo, saved again."""
-    return np.asarray((bits <= SAME_BITS) & (correlation >= SAME_CORRELATION), np.bool_)

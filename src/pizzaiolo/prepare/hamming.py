@@ -22,6 +22,7 @@ HASH_BITS = 64
 CHUNK = 4096  # hashes that look up at once: their answers fit in a processor's cache
 WIDEST = 22  # bits of a band: a table of 4 million entries
 FULL_CLUSTER = 64  # up to so many pictures of one hash are compared each with each
+CHAIN = 4  # each of larger ones is compared with so many that follow
 ACROSS = 8  # of larger ones so many are compared with another hash's
 CROWD = 32  # so many neighbours of one hash are enough
 LOOKUP, ROW, ENTRY = 10.0, 15.0, 1.0  # measured nanoseconds: of each, and of an entry of a row
@@ -31,7 +32,7 @@ def near_pairs(hashes: Sequence[int] | Hashes, distance: int) -> Pairs:
     """Pairs (i < j) of 64-bit hashes that differ in at most `distance` bits, [P, 2], sorted.
 
     Crowds are thinned out, so that memory stays in proportion to the number of hashes: of more
-    than 64 pictures with one hash, each is paired with the first and with the next; and of a
+    than 64 pictures with one hash, each is paired with the first and with the next four; and of a
     hash with more than 32 others near it, at least 32 are given.
     """
     values, place = np.unique(np.asarray(hashes, np.uint64), return_inverse=True)
@@ -72,15 +73,15 @@ def unpack(packed: Hashes) -> tuple[Pairs, Pairs]:
 def families(order: Pairs, counts: Pairs) -> Hashes:
     """Packed pairs inside families of equals; `order` lists the members family by family.
 
-    Large families are chained, and each member is linked to the first.
+    In a large family each member is linked to the next few and to the first.
     """
     size = np.repeat(counts, counts)
     rank = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
     small, found = size <= FULL_CLUSTER, [np.zeros(0, np.uint64)]
     for step in range(1, min(FULL_CLUSTER, counts.max(initial=0))):
-        i = np.flatnonzero((rank + step < size) & (small | (step == 1)))
+        i = np.flatnonzero((rank + step < size) & (small | (step <= CHAIN)))
         found.append(pack(order[i], order[i + step]))
-    rest = np.flatnonzero(~small & (rank > 1))
+    rest = np.flatnonzero(~small & (rank > CHAIN))
     found.append(pack(order[rest - rank[rest]], order[rest]))
     return np.concatenate(found)
 

@@ -82,10 +82,11 @@ def _by_index(features: Features, rows: Pairs) -> Iterator[Found]:
         for block in _blocks(len(rows), features.shape[1]):
             own = np.arange(block.start, block.stop)
             matches: Any = index.search(small[block], NEIGHBOURS + 1)
-            keys, cosines = matches.keys.astype(np.int64), 1 - matches.distances
-            there = np.arange(keys.shape[1]) < matches.counts[:, None]
-            cosines[~there | (keys == own[:, None])] = -2
-            yield _found(rows[own], rows[np.where(there, keys, 0)], cosines)
+            there = np.arange(NEIGHBOURS + 1) < matches.counts[:, None]
+            keys = np.where(there, matches.keys, 0).astype(np.int64)
+            there &= keys != own[:, None]
+            cosines = 1 - np.where(there, matches.distances, 2)
+            yield _found(rows[own], rows[keys], cosines)
             advance(len(own))
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -15,9 +16,10 @@ from ..config import PrepareConfig, TrainConfig
 from ..core.bundle import cache_folder
 from ..core.image import read_image
 from ..core.manifest import Row
-from .likeness import SIDE, Greys
+from .likeness import SIDE, Greys, Indices
 from .looks import copy_path
 from .outliers import Features
+from .spool import GreysOf, spooled
 
 READERS = 4  # threads; Pillow lets go of the interpreter while it decodes
 
@@ -25,8 +27,8 @@ READERS = 4  # threads; Pillow lets go of the interpreter while it decodes
 class Sight(Protocol):
     """Pictures of rows, as `find_near` and the flags look at them."""
 
-    def greys(self, rows: Sequence[Row]) -> Greys:
-        """Small grey pictures, uint8 [N, 64, 64]."""
+    def greys(self, rows: Sequence[Row]) -> AbstractContextManager[GreysOf]:
+        """What gives the small grey pictures, uint8 [K, 64, 64], of K places in `rows`."""
 
     def features(self, rows: Sequence[Row]) -> Features | None:
         """Embeddings, float32 [N, D], or None where they are not wanted."""
@@ -42,9 +44,16 @@ class CopiesOnDisk:
     staging: Path
     config: PrepareConfig
 
-    def greys(self, rows: Sequence[Row]) -> Greys:
+    @contextmanager
+    def greys(self, rows: Sequence[Row]) -> Iterator[GreysOf]:
+        files = self._files(rows)
         with ThreadPoolExecutor(READERS) as threads:
-            return np.stack(list(threads.map(small_grey, self._files(rows))))
+
+            def read(places: Indices) -> Greys:
+                return np.stack(list(threads.map(small_grey, (files[i] for i in places))))
+
+            with spooled(len(files), read, self.staging) as remembered:
+                yield remembered
 
     def features(self, rows: Sequence[Row]) -> Features | None:
         if not self.config.features or not rows:
