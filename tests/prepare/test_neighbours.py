@@ -1,4 +1,4 @@
-"""Nearest neighbours of embeddings: exact for few, by an index for many."""
+"""Nearest neighbours of embeddings: exact for few, in cells for many."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def test_pairs_are_those_of_a_plain_search() -> None:
     assert set(map(tuple, nearest(features).tolist())) == expected
 
 
-@pytest.mark.parametrize("exact", [0, 10_000], ids=["index", "products"])
+@pytest.mark.parametrize("exact", [0, 10_000], ids=["cells", "products"])
 @pytest.mark.parametrize("width", [64, 300])
 def test_planted_copies_are_found_first(
     exact: int, width: int, monkeypatch: pytest.MonkeyPatch
@@ -51,13 +51,13 @@ def test_planted_copies_are_found_first(
     assert near.min() >= LEAST_COSINE - 0.01 and (np.diff(near) < 0.1).all()
 
 
-def test_the_index_gives_the_same_pairs_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cells_give_the_same_pairs_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(neighbours, "EXACT", 0)
     features = crowd(2000, 300)
     assert np.array_equal(nearest(features), nearest(features.copy()))
 
 
-@pytest.mark.parametrize("exact", [0, 10_000], ids=["index", "products"])
+@pytest.mark.parametrize("exact", [0, 10_000], ids=["cells", "products"])
 def test_equal_embeddings_are_linked_without_all_their_pairs(
     exact: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,20 +1,21 @@
 """Pictures that look alike to the backbone: the nearest neighbours of every embedding.
 
-Up to some thousands by blocked products, exactly. Beyond, by a graph index (HNSW, Malkov and
-Yashunin 2016) over the embeddings' main directions: near-linear in time and memory, and, as one
-thread builds it, the same for the same input.
+Up to some thousands by blocked products, exactly. Beyond, in cells: each picture is compared with
+those in the cells whose centres are closest, along the embeddings' main directions (an inverted
+file, Sivic and Zisserman 2003). All work is matrix products, and the same input gives the same
+pairs. On 100,000 clustered embeddings a graph index (HNSW) took six times as long and found 98 %
+of the planted copies instead of all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from usearch.index import Index
+from scipy.sparse import coo_array
 
-from ..console import progress
+from ..console import track
 from .hamming import Hashes, Pairs, families, pack, unpack
 
 Features = NDArray[np.float32]
@@ -24,8 +25,9 @@ NEIGHBOURS = 8  # of each picture. Measured on 2,860 hard copies of 1,631 photos
 LEAST_COSINE = 0.3  # true copies have more; the rest is not worth a look
 EXACT = 10_000  # pictures up to which all products are formed
 BLOCK = 4_000_000  # products held at once: 16 MB
-DIRECTIONS, SAMPLE = 256, 8192  # main directions kept by the index, and embeddings they come from
-LINKS, WIDTH_ADD, WIDTH_SEARCH = 16, 128, 64  # of the graph: enough for 99 % of the neighbours
+DIRECTIONS, SAMPLE = 256, 8192  # main directions kept, and embeddings they come from
+CELLS, PER_CELL, ROUNDS = 2.0, 32, 5  # cells by the root of the pictures; of their k-means
+LOOKED_INTO = 24  # cells, for each picture
 
 
 def nearest(features: Features) -> Pairs:
@@ -35,7 +37,7 @@ def nearest(features: Features) -> Pairs:
     """
     first, order, counts = _equals(features)
     same = families(order, counts)
-    find = _by_products if len(first) <= EXACT else _by_index
+    find = _by_products if len(first) <= EXACT else _by_cells
     found = [(same, np.full(len(same), 2.0, np.float32)), *find(features, first)]
     keys, cosines = (np.concatenate(part) for part in zip(*found, strict=True))
     closest = np.argsort(-cosines, kind="stable")
@@ -67,27 +69,68 @@ def _by_products(features: Features, rows: Pairs) -> Iterator[Found]:
         yield _found(rows[own], rows[best], np.take_along_axis(cosines, best, 1))
 
 
-def _by_index(features: Features, rows: Pairs) -> Iterator[Found]:
+def _by_cells(features: Features, rows: Pairs) -> Iterator[Found]:
+    small = _projected(features, rows)
+    centres = _centres(small)
+    looks = min(LOOKED_INTO, len(centres))
+    cells = np.concatenate([
+        np.argpartition(-(small[block] @ centres.T), looks - 1, axis=1)[:, :looks].astype(np.int32)
+        for block in _blocks(len(small), len(centres))
+    ])  # fmt: skip
+    members = _split(_closest(small, centres), len(centres))
+    asking = _split(cells.ravel(), len(centres))
+    best = np.full((len(small), NEIGHBOURS), -2, np.float32)
+    who = np.zeros((len(small), NEIGHBOURS), np.int64)
+    for inside, asked in track(zip(members, asking, strict=True), "comparing", len(centres)):
+        for block in _blocks(len(asked), len(inside)) if len(inside) else ():
+            _keep_best(best, who, asked[block] // looks, inside, small)
+    for block in _blocks(len(small), NEIGHBOURS):
+        yield _found(rows[block], rows[who[block]], best[block])
+
+
+def _keep_best(best: Features, who: Pairs, asking: Pairs, inside: Pairs, small: Features) -> None:
+    """Update the best cosines and whose they are, [N, 8], of those asking with all inside."""
+    cosines = small[asking] @ small[inside].T
+    cosines[asking[:, None] == inside] = -2
+    count = min(NEIGHBOURS, len(inside))
+    top = np.argpartition(-cosines, count - 1, axis=1)[:, :count]
+    values = np.concatenate([best[asking], np.take_along_axis(cosines, top, 1)], axis=1)
+    names = np.concatenate([who[asking], inside[top]], axis=1)
+    kept = np.argpartition(-values, NEIGHBOURS - 1, axis=1)[:, :NEIGHBOURS]
+    best[asking] = np.take_along_axis(values, kept, 1)
+    who[asking] = np.take_along_axis(names, kept, 1)
+
+
+def _split(labels: NDArray[np.integer], count: int) -> list[Pairs]:
+    """The places of each label from 0 to count - 1."""
+    order = np.argsort(labels, kind="stable")
+    return np.split(order, np.searchsorted(labels[order], np.arange(1, count)))
+
+
+def _centres(small: Features) -> Features:
+    """The centres of cells that hold about as many pictures each: spherical k-means."""
+    cells = int(CELLS * np.sqrt(len(small)))
+    sample = small[:: max(1, len(small) // (cells * PER_CELL))]
+    centres = sample[:: max(1, len(sample) // cells)][:cells]
+    for _ in range(ROUNDS):
+        label, place = _closest(sample, centres), np.arange(len(sample))
+        ones = np.ones(len(sample), np.float32)
+        sums = coo_array((ones, (label, place)), shape=(len(centres), len(sample))) @ sample
+        empty = np.bincount(label, minlength=len(centres)) == 0
+        centres = _unit(np.where(empty[:, None], centres, sums))
+    return centres
+
+
+def _closest(small: Features, centres: Features) -> Pairs:
+    """The closest centre of each, [N]."""
+    blocks = _blocks(len(small), len(centres))
+    return np.concatenate([(small[block] @ centres.T).argmax(1) for block in blocks])
+
+
+def _projected(features: Features, rows: Pairs) -> Features:
     main = _main_directions(features)
-    index = Index(
-        ndim=main.shape[1], metric="cos", dtype="f16", connectivity=LINKS,
-        expansion_add=WIDTH_ADD, expansion_search=WIDTH_SEARCH,
-    )  # fmt: skip
-    small = np.empty((len(rows), main.shape[1]), np.float16)
-    with progress("looking for neighbours", 2 * len(rows)) as advance:
-        for block in _blocks(len(rows), features.shape[1]):
-            small[block] = _unit(_unit(features[rows[block]]) @ main)
-            index.add(np.arange(block.start, block.stop), small[block], threads=1)
-            advance(block.stop - block.start)
-        for block in _blocks(len(rows), features.shape[1]):
-            own = np.arange(block.start, block.stop)
-            matches: Any = index.search(small[block], NEIGHBOURS + 1)
-            there = np.arange(NEIGHBOURS + 1) < matches.counts[:, None]
-            keys = np.where(there, matches.keys, 0).astype(np.int64)
-            there &= keys != own[:, None]
-            cosines = 1 - np.where(there, matches.distances, 2)
-            yield _found(rows[own], rows[keys], cosines)
-            advance(len(own))
+    blocks = _blocks(len(rows), features.shape[1])
+    return np.concatenate([_unit(_unit(features[rows[block]]) @ main) for block in blocks])
 
 
 def _found(own: Pairs, others: Pairs, cosines: Features) -> Found:
