@@ -26,7 +26,8 @@ from pizzaiolo.core.bundle import cache_folder
 from pizzaiolo.core.manifest import Dataset
 from pizzaiolo.model.features import embed, pretrained_embedder
 from pizzaiolo.prepare.label_noise import suspects
-from pizzaiolo.prepare.outliers import graphic_signs, outliers, printed_head, straight_lines
+from pizzaiolo.prepare.outliers import graphic_signs, outliers, printed_head
+from pizzaiolo.prepare.quality import straight_lines
 
 BACKBONE = "tf_efficientnet_lite0"
 Mask = NDArray[np.bool_]

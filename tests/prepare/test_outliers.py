@@ -24,8 +24,8 @@ from pizzaiolo.prepare.outliers import (
     neighbour_distance,
     outliers,
     printed_head,
-    straight_lines,
 )
+from pizzaiolo.prepare.quality import straight_lines
 
 WIDTH, LITE0 = 24, "tf_efficientnet_lite0"
 Points = NDArray[np.float32]

@@ -43,7 +43,12 @@ class Store:
         """Keep the values, all or none, in place of earlier ones."""
         if not self._usable:
             return
-        with self._guarded(), self._connected() as database, database:
+        with self._guarded():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._write(items)
+
+    def _write(self, items: Iterable[tuple[bytes, bytes]]) -> None:
+        with self._connected() as database, database:
             database.execute("PRAGMA synchronous = NORMAL")
             database.execute(
                 "CREATE TABLE IF NOT EXISTS entries (key BLOB PRIMARY KEY, value BLOB NOT NULL)"
@@ -51,7 +56,6 @@ class Store:
             database.executemany("REPLACE INTO entries VALUES (?, ?)", items)
 
     def _connected(self) -> closing[sqlite3.Connection]:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         return closing(sqlite3.connect(self.path, timeout=_WAIT))
 
     @contextmanager

@@ -25,3 +25,8 @@ class Candidate:
 def readable(text: str) -> str:
     r"""Text that can be written as UTF-8: bytes of a name that are none become `\xe9`."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def one_line(text: str) -> str:
+    """Text for people: line breaks and other characters that can't be seen are escaped."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in readable(text))

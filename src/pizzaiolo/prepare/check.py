@@ -20,8 +20,9 @@ from ..console import progress
 from ..core.image import read_bytes, read_image
 from ..core.manifest import SPLITS, Dataset, Row, fingerprint
 from ..errors import ImageError
-from .candidate import readable
-from .duplicates import alike, correlations, hash_bits, near_pairs
+from .candidate import one_line, readable
+from .duplicates import alike, correlations
+from .hamming import hash_bits, near_pairs
 from .inspect import look_closely, perceptual_hash
 from .placement import leaks
 
@@ -100,16 +101,12 @@ def report_lines(result: Mapping[str, Any]) -> Iterator[str]:
     for kind, count in result["counts"].items():
         yield f"{count} {kind}: {KINDS[kind]}"
         found = [fault for fault in result["findings"] if fault["kind"] == kind]
-        yield from (_one_line(f"  {fault['path']}: {fault['detail']}") for fault in found[:SHOWN])
+        yield from (one_line(f"  {fault['path']}: {fault['detail']}") for fault in found[:SHOWN])
         if count > SHOWN:
             yield f"  ... and {count - SHOWN} more; --json lists all"
     counts = ", ".join(f"{count} {kind}" for kind, count in result["counts"].items())
     good = "none: every copy is there as it was written, and nothing leaks"
     yield f"Faults   {counts or good}"
-
-
-def _one_line(text: str) -> str:
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _look_at_all(data: Dataset, rows: Sequence[Row]) -> list[_Look]:

@@ -20,11 +20,12 @@ from .decisions import (
     right_ones,
     unheeded,
 )
-from .duplicates import Pairs, find_near, groups_of
+from .duplicates import find_near, groups_of
+from .hamming import Pairs
 from .inspect import Finding
-from .outliers import Features
 from .placement import Earlier, leak_notes, place, reject_bridges, survivors
 from .sight import Sight
+from .vectors import Features
 
 Pair = tuple[int, int]
 

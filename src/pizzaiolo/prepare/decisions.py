@@ -14,6 +14,7 @@ from ..core.manifest import Row
 from ..errors import InputError, UsageError, explain_os_error, nearest
 from .inspect import Finding
 
+FILE = "decisions.csv"  # its name in a DATASET
 KINDS = ("keep", "drop", "relabel")
 REVIVED = "blank"  # the reason of a look that a person may overrule; it is a matter of taste
 
@@ -64,7 +65,7 @@ def read_decisions(path: Path | str) -> list[Decision]:
     return parse_decisions(text, path.name)
 
 
-def parse_decisions(text: str, name: str = "decisions.csv") -> list[Decision]:
+def parse_decisions(text: str, name: str = FILE) -> list[Decision]:
     """The decisions in the text of a decisions.csv; `name` stands in the messages."""
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     found: dict[tuple[str, str], Decision] = {}

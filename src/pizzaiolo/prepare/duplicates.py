@@ -18,12 +18,8 @@ from scipy.sparse.csgraph import connected_components
 from ..console import progress
 from .hamming import Pairs, hash_bits, near_pairs, pack, unique_pairs
 from .likeness import MIDDLE, Greys, Indices, likeness, shrunk
-from .neighbours import Features, nearest
-
-__all__ = [
-    "Copies", "Pairs", "alike", "correlations", "find_near", "groups_of", "hash_bits",
-    "near_pairs",
-]  # fmt: skip
+from .neighbours import nearest
+from .vectors import Features
 
 BATCH = 8192  # candidate pairs whose pictures are in memory at once: 64 MB
 # Least agreement of the detail of a copy and its original. Measured on 1,631 photos, many of them

@@ -10,7 +10,8 @@ import numpy as np
 from ..config import TrainConfig
 from ..core.manifest import Row
 from .label_noise import suspects
-from .outliers import Features, graphic_signs, outliers, printed_head
+from .outliers import graphic_signs, outliers, printed_head
+from .vectors import Features
 
 
 def flag(

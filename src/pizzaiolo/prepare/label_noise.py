@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
-from .outliers import Features, unit
+from .vectors import Features, unit
 
 Codes = NDArray[np.int64]
 Probabilities = NDArray[np.float64]

@@ -17,8 +17,8 @@ from scipy.sparse import coo_array
 
 from ..console import track
 from .hamming import Hashes, Pairs, families, pack, unpack
+from .vectors import Features, unit
 
-Features = NDArray[np.float32]
 Found = tuple[Hashes, Features]  # packed pairs and their cosines
 
 NEIGHBOURS = 8  # of each picture. Measured on 2,860 hard copies of 1,631 photos: 99 % among them
@@ -60,9 +60,9 @@ def _equals(features: Features) -> tuple[Pairs, Pairs, Pairs]:
 
 
 def _by_products(features: Features, rows: Pairs) -> Iterator[Found]:
-    unit, count = _unit(features[rows]), min(NEIGHBOURS, len(rows) - 1)
+    points, count = unit(features[rows]), min(NEIGHBOURS, len(rows) - 1)
     for block in _blocks(len(rows), len(rows)) if count > 0 else ():
-        cosines = unit[block] @ unit.T
+        cosines = points[block] @ points.T
         own = np.arange(block.start, block.stop)
         cosines[own - block.start, own] = -2
         best = np.argpartition(cosines, -count, axis=1)[:, -count:]
@@ -117,7 +117,7 @@ def _centres(small: Features) -> Features:
         ones = np.ones(len(sample), np.float32)
         sums = coo_array((ones, (label, place)), shape=(len(centres), len(sample))) @ sample
         empty = np.bincount(label, minlength=len(centres)) == 0
-        centres = _unit(np.where(empty[:, None], centres, sums))
+        centres = unit(np.where(empty[:, None], centres, sums))
     return centres
 
 
@@ -130,7 +130,7 @@ def _closest(small: Features, centres: Features) -> Pairs:
 def _projected(features: Features, rows: Pairs) -> Features:
     main = _main_directions(features)
     blocks = _blocks(len(rows), features.shape[1])
-    return np.concatenate([_unit(_unit(features[rows[block]]) @ main) for block in blocks])
+    return np.concatenate([unit(unit(features[rows[block]]) @ main) for block in blocks])
 
 
 def _found(own: Pairs, others: Pairs, cosines: Features) -> Found:
@@ -141,14 +141,9 @@ def _found(own: Pairs, others: Pairs, cosines: Features) -> Found:
 def _main_directions(features: Features) -> Features:
     """The directions [D, 256] in which a sample of the embeddings is largest."""
     step = -(-len(features) // SAMPLE)
-    sample = _unit(features[::step])
+    sample = unit(features[::step])
     _, directions = np.linalg.eigh(sample.T @ sample)
     return np.asarray(directions[:, -DIRECTIONS:])
-
-
-def _unit(features: Features) -> Features:
-    length = np.linalg.norm(features, axis=1, keepdims=True)
-    return np.asarray(features / np.maximum(length, 1e-12), np.float32)
 
 
 def _blocks(count: int, width: int) -> Iterator[slice]:

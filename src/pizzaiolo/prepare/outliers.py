@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Features = NDArray[np.float32]
+from .vectors import Features, unit
+
 Values = NDArray[np.float64]
 
 NEIGHBOURS, COMPARED_MOST, BLOCK = 10, 4000, 1024
@@ -28,7 +29,6 @@ PRINTED = {
     921: "book jacket",
     922: "menu",
 }
-EDGE = 40  # grey levels of 255 between two pixels
 # Measured with EfficientNet-Lite0: over 3.0 are 0.6 % of 1,400 photos of dishes, many of them with
 # a package in sight, and 71 to 78 % of posters, packages, menus and pages.
 GRAPHIC = 3.0
@@ -84,24 +84,6 @@ def printed_head(name: str) -> tuple[Features, float]:
     layer = embedded_classifier(name).get_classifier()  # type: ignore[operator]
     weights, bias = (p.detach().numpy()[list(PRINTED)].mean(axis=0) for p in layer.parameters())
     return np.asarray(weights, np.float32), float(bias)
-
-
-def straight_lines(grey: NDArray[np.uint8]) -> float:
-    """How much of a row and of a column is one hard edge, 0 to 2: frames, panels, lines of text.
-
-    `grey` [H, W] has a short side of about 256 pixels.
-    """
-    if min(grey.shape) < 2:
-        return 0.0
-    values = grey.astype(np.int16)
-    rows, columns = (np.abs(np.diff(values, axis=axis)) >= EDGE for axis in (0, 1))
-    return float(rows.mean(axis=1).max() + columns.mean(axis=0).max())
-
-
-def unit(features: Features) -> Features:
-    """The same directions with length 1, [N, D]; zero stays zero."""
-    length = np.linalg.norm(features, axis=1, keepdims=True)
-    return np.asarray(features / np.maximum(length, np.finfo(np.float32).tiny), np.float32)
 
 
 def _far(

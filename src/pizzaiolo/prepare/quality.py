@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import PrepareConfig
-from .outliers import straight_lines
 
 _LEVELS = np.arange(256)
+EDGE = 40  # grey levels of 255 between two pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,18 @@ def _sharpness(grey: NDArray[np.uint8]) -> float:
     around = values[:-2, 1:-1] + values[2:, 1:-1] + values[1:-1, :-2] + values[1:-1, 2:]
     edges = (4 * values[1:-1, 1:-1] - around).ravel().astype(np.float32)
     return max(0.0, _dot(edges, edges) / edges.size - float(edges.mean()) ** 2)
+
+
+def straight_lines(grey: NDArray[np.uint8]) -> float:
+    """How much of a row and of a column is one hard edge, 0 to 2: frames, panels, lines of text.
+
+    `grey` [H, W] has a short side of about 256 pixels.
+    """
+    if min(grey.shape) < 2:
+        return 0.0
+    values = grey.astype(np.int16)
+    rows, columns = (np.abs(np.diff(values, axis=axis)) >= EDGE for axis in (0, 1))
+    return float(rows.mean(axis=1).max() + columns.mean(axis=0).max())
 
 
 def _dot(a: NDArray[Any], b: NDArray[Any]) -> float:

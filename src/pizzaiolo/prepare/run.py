@@ -19,7 +19,7 @@ from ..core.manifest import SPLITS, Dataset, Row, fingerprint
 from ..errors import SourceError, UsageError, explain_os_error, nearest
 from .candidate import Candidate
 from .decide import Help, decide
-from .decisions import read_decisions, write_decisions
+from .decisions import FILE, read_decisions, write_decisions
 from .inspect import Finding, judged
 from .looks import Looks
 from .placement import earlier_splits
@@ -31,7 +31,6 @@ from .sight import CopiesOnDisk
 from .sources.collect import collect
 from .write import STAGING, place_copies, refuse_strangers, write_rejected
 
-DECISIONS = "decisions.csv"
 REMEMBERED_AT_ONCE = 64  # looks; a killed run loses at most so many
 
 
@@ -64,15 +63,15 @@ def prepare(
         rows, notes = decide(findings, config, help)
         dataset = _dataset(folder, rows, config)
         notes = collection.notes + notes
+        if not decided and (out / FILE).is_file():
+            notes.append(f"{out / FILE} was not asked for: --decisions {out / FILE}")
         summary = {"dataset": str(out), **_summary(dataset, started)}
         files = {c.path: c.file for c in collection.candidates}
         write_rejected(folder / "rejected.csv", dataset.rows)
         write_report(dataset, summary, notes, files)
         write_review(dataset, summary, decided, files, replay_command(given, out, config))
         if decided:
-            write_decisions(folder / DECISIONS, decided)
-        elif (out / DECISIONS).is_file():
-            notes.append(f"{out / DECISIONS} was not asked for: --decisions {out / DECISIONS}")
+            write_decisions(folder / FILE, decided)
         summary["seconds"] = round(time.monotonic() - started, 2)
         counts = {"found": summary["found"], "rejected": summary["rejected"]}
         dataset.save({**counts, "channels": _channels(findings, dataset), "notes": notes})

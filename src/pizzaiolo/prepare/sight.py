@@ -18,8 +18,8 @@ from ..core.image import read_image
 from ..core.manifest import Row
 from .likeness import SIDE, Greys, Indices
 from .looks import copy_path
-from .outliers import Features
 from .spool import GreysOf, spooled
+from .vectors import Features
 
 READERS = 4  # threads; Pillow lets go of the interpreter while it decodes
 

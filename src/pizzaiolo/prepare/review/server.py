@@ -26,11 +26,10 @@ from ...config import PrepareConfig
 from ...console import note
 from ...core.manifest import is_dataset
 from ...errors import DatasetError, PizzaioloError, WorkError
-from ..decisions import parse_decisions, read_decisions, write_decisions
+from ..decisions import FILE, parse_decisions, read_decisions, write_decisions
 from .sheet import replay_command
 
 HOST = "127.0.0.1"
-FILE = "decisions.csv"
 MAX_BYTES = 64_000_000  # about 300,000 decisions
 _PAGE_HEADERS = {"Cache-Control": "no-store", "X-Frame-Options": "DENY"}
 SERVED = '<script id="served" type="application/json">{}</script>'

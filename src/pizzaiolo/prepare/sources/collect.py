@@ -16,7 +16,7 @@ from ...console import log
 from ...core.image import SUFFIXES
 from ...core.manifest import is_dataset
 from ...errors import SourceError, explain_os_error
-from ..candidate import Candidate, readable
+from ..candidate import Candidate, one_line, readable
 from .archives import is_archive, unpack
 from .classes import renaming
 from .tables import SPLIT_NAMES, is_table, read_table
@@ -189,11 +189,6 @@ class _Reader:
 
     def _note(self, text: str) -> None:
         self.notes.append(one_line(text))
-
-
-def one_line(text: str) -> str:
-    """Text for people: line breaks and other characters that can't be seen are escaped."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in readable(text))
 
 
 def _at_risk(source: Path, out: Path) -> SourceError:
