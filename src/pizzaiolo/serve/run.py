@@ -6,7 +6,7 @@ import signal
 import socket
 
 from ..config import ServeConfig
-from ..console import note
+from ..core.service import run_app
 from ..errors import WorkError
 from ..predict import Predictor
 from .app import create_app
@@ -16,29 +16,13 @@ GRACE = 10  # seconds that running requests may take after a stop was asked for
 
 def serve(predictor: Predictor, config: ServeConfig = ServeConfig()) -> None:
     """Serve until interrupted; raises `WorkError` where the port can't be had."""
-    import uvicorn
-
     listener = _listen(config)
     host, port = listener.getsockname()[:2]
     address = f"[{host}]" if ":" in host else host
-    note(f"pizzaiolo serves on http://{address}:{port}   (API: /docs, stop: Ctrl-C)")
-    settings = uvicorn.Config(
-        create_app(predictor, config),
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        lifespan="on",
-        timeout_graceful_shutdown=GRACE,
-    )
     # uvicorn raises a signal again after it has stopped: SIGTERM then ends like Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        uvicorn.Server(settings).run(sockets=[listener])
-    except KeyboardInterrupt:
-        pass
-    finally:
-        listener.close()
-    note("stopped")
+    welcome = f"pizzaiolo serves on http://{address}:{port}   (API: /docs, stop: Ctrl-C)"
+    run_app(create_app(predictor, config), listener, welcome, GRACE, lifespan="on")
 
 
 def _listen(config: ServeConfig) -> socket.socket:

@@ -14,7 +14,6 @@ from pathlib import Path
 from secrets import token_urlsafe
 from typing import Any
 
-import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
@@ -25,11 +24,13 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from ...config import PrepareConfig
 from ...console import note
 from ...core.manifest import is_dataset
+from ...core.service import run_app
 from ...errors import DatasetError, PizzaioloError, WorkError
 from ..decisions import FILE, parse_decisions, read_decisions, write_decisions
 from .sheet import replay_command
 
 HOST = "127.0.0.1"
+GRACE = 2  # seconds that a save may take after a stop was asked for
 MAX_BYTES = 64_000_000  # about 300,000 decisions
 _PAGE_HEADERS = {"Cache-Control": "no-store", "X-Frame-Options": "DENY"}
 SERVED = '<script id="served" type="application/json">{}</script>'
@@ -50,22 +51,8 @@ def serve_review(dataset: Path | str, port: int = 0, command: str = "") -> None:
         raise WorkError(
             f"can't listen on {HOST}:{port}: {why}", hint="port 0 takes any free one"
         ) from None
-    settings = uvicorn.Config(
-        app,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        lifespan="off",
-        timeout_graceful_shutdown=2,
-    )
-    try:  # Ctrl-C may come as soon as the address is known
-        note(f"review at http://{HOST}:{listener.getsockname()[1]}/{token}/   (stop: Ctrl-C)")
-        uvicorn.Server(settings).run(sockets=[listener])
-    except KeyboardInterrupt:
-        pass
-    finally:
-        listener.close()
-    note("stopped")
+    address = f"http://{HOST}:{listener.getsockname()[1]}/{token}/"
+    run_app(app, listener, f"review at {address}   (stop: Ctrl-C)", GRACE, lifespan="off")
 
 
 def review_app(root: Path, token: str, command: str = "") -> FastAPI:
