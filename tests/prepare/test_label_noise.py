@@ -9,13 +9,13 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pizzaiolo import prepare
 from pizzaiolo.core.manifest import Dataset
 from pizzaiolo.prepare import label_noise
 from pizzaiolo.prepare.label_noise import Suspects, out_of_fold, suspects
+from toy_embeddings import Data, any_data
 
 WIDTH = 24
 
@@ -184,22 +184,11 @@ def test_what_is_not_trusted_teaches_nothing() -> None:
     assert after[6:] == pytest.approx(before[6:], abs=0)
 
 
-@given(
-    seed=st.integers(0, 10_000),
-    count=st.integers(0, 30),
-    classes=st.integers(1, 6),
-    groups=st.integers(1, 30),
-    kind=st.sampled_from(["random", "zero", "equal"]),
-)
+@given(any_data())
 @settings(max_examples=60, deadline=None)
-def test_any_small_data_gives_a_ranking_of_other_labels(
-    seed: int, count: int, classes: int, groups: int, kind: str
-) -> None:
-    random = np.random.default_rng(seed)
-    features = random.normal(size=(count, 4)).astype(np.float32)
-    features = {"random": features, "zero": features * 0, "equal": features * 0 + 1}[kind]
-    labels = [f"c{c}" for c in random.integers(0, classes, count)]
-    found = suspects(features, labels, [f"g{g}" for g in random.integers(0, groups, count)])
+def test_any_small_data_gives_a_ranking_of_other_labels(data: Data) -> None:
+    labels = data.labels
+    found = suspects(*data)
     assert len({*found.indices}) == len(found.indices) == len(found.scores) == len(found.suggested)
     assert np.all((found.scores > 0.5) & (found.scores <= 1)) and np.all(np.diff(found.scores) <= 0)
     for place, suggested in zip(found.indices, found.suggested, strict=True):
