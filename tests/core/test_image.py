@@ -105,7 +105,7 @@ def test_mpo_as_phones_write_it_is_a_jpeg_with_more_behind(short_side: int | Non
     header = read_header(data)
     assert (header.format, header.width, header.height, header.orientation) == ("MPO", 800, 600, 6)
     assert read_image(data, short_side=short_side).size == (
-        (300, 400) if short_side else (600, 800)
+        (150, 200) if short_side else (600, 800)
     )
 
 
@@ -215,20 +215,23 @@ def test_an_orientation_that_is_none_is_left_aside(value: int) -> None:
 
 @pytest.mark.parametrize("size", [(1600, 1200), (1200, 1601), (4000, 700), (513, 512), (300, 200)])
 @pytest.mark.parametrize("mode", ["crop", "pad", "squash"])
-def test_draft_decoding_keeps_twice_the_size_and_loses_nothing(
+def test_draft_decoding_keeps_what_the_resize_needs_and_shows_the_same(
     size: tuple[int, int], mode: str
 ) -> None:
     colours = np.random.default_rng(1).integers(0, 256, (6, 8, 3), np.uint8)
     photo = Image.fromarray(colours).resize(size, Image.Resampling.BICUBIC)
     data, preprocess = encode(photo, "JPEG", quality=95), Preprocess(mode=mode)
     drafted = read_image(data, short_side=preprocess.short_side)
-    assert min(drafted.size) >= min(2 * preprocess.short_side, *size)
+    assert min(drafted.size) >= min(preprocess.short_side, *size)
     whole = preprocess(read_image(data)).astype(int)
-    assert np.abs(preprocess.load(data).astype(int) - whole).max() <= 4
+    apart = np.abs(preprocess.load(data).astype(int) - whole)
+    assert np.percentile(apart, 99) <= 6  # a row of padding more or less is no matter
 
 
 def test_a_large_jpeg_is_decoded_at_a_fraction() -> None:
     assert read_image(encode(Image.new("RGB", (4096, 4096)), "JPEG"), short_side=256).width == 512
+    assert read_image(encode(Image.new("RGB", (600, 512)), "JPEG"), short_side=256).height == 256
+    assert read_image(encode(Image.new("RGB", (600, 511)), "JPEG"), short_side=256).height == 511
 
 
 # --- limits, before decoding ------------------------------------------------------------------

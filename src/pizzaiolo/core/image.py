@@ -92,8 +92,8 @@ def read_image(
     """An upright RGB picture from a path or from bytes.
 
     `short_side` (pixels) lets a JPEG be decoded at a half, quarter or eighth of its size where
-    the result is still at least twice that large, so the anti-aliased resize that follows has
-    all it needs. Raises `ImageError` with code `unreadable`, `not_an_image`, `too_small`,
+    the result is still at least that large. The decoder leaves out the high frequencies of each
+    block, which is an anti-aliased resize of its own; accuracy is the same (docs/concepts). Raises `ImageError` with code `unreadable`, `not_an_image`, `too_small`,
     `too_many_pixels` or `too_many_bytes`.
     """
     return read_picture(source, limits, short_side)[0]
@@ -105,7 +105,7 @@ def read_picture(
     """The picture as `read_image` gives it, and what its file says of itself."""
     with _opened(read_bytes(source, limits), limits) as (image, header):
         if short_side:
-            _draft(image, 2 * short_side)
+            _draft(image, short_side)
         try:
             image.load()
             return to_rgb(upright(image)), header
