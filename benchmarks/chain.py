@@ -3,30 +3,20 @@
     python benchmarks/chain.py [--peer-epochs 3] [--repeat 1]
 
 The peer is the official tutorial's plain PyTorch loop with a frozen body (run_plain.py of the
-peers' folder) on the same split, the same weights and this environment; 0 epochs leave it out.
+peers' folder) on the same split and the same weights; 0 epochs leave it out.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
-import sys
 import tempfile
 from pathlib import Path
 
-from common import PEERS, Run, header, photos, pizzaiolo, run
+from common import Run, header, peer, photos, pizzaiolo
 
 LIMIT = 90.0  # seconds from photos to model.pt on 2 quiet cores
 STEPS = ("prepare", "train", "evaluate", "export")
-PEER = """
-import runpy, sys
-from pizzaiolo.model.torchvision_fix import ensure_torchvision
-ensure_torchvision()
-sys.path.insert(0, {folder!r})
-sys.argv = ["run_plain.py", {data!r}, {epochs!r}, "--freeze"]
-runpy.run_path({script!r}, run_name="__main__")
-"""
 
 
 def chain(folder: Path) -> dict[str, Run]:
@@ -40,28 +30,6 @@ def chain(folder: Path) -> dict[str, Run]:
     }
     cache = {"PIZZAIOLO_CACHE": str(folder / "cache")}
     return {step: pizzaiolo(step, *arguments[step], **cache) for step in STEPS}
-
-
-def peer(folder: Path, epochs: int) -> dict[str, float]:
-    """The peer's own report: train_s, best_val_acc."""
-    import torch
-
-    from pizzaiolo.model.backbones import embedded_classifier
-
-    torch.save(embedded_classifier("tf_efficientnet_lite0").state_dict(), folder / "lite0.pth")
-    for ours, theirs in (("train", "train"), ("validation", "val")):
-        (folder / "peer" / theirs).parent.mkdir(exist_ok=True)
-        (folder / "peer" / theirs).symlink_to(folder / "data" / "images" / ours)
-    code = PEER.format(
-        folder=str(PEERS), script=str(PEERS / "run_plain.py"), epochs=str(epochs),
-        data=str(folder / "peer"),
-    )  # fmt: skip
-    done = run(
-        sys.executable, "-c", code,
-        PEER_WEIGHTS=str(folder / "lite0.pth"), PEER_OUT=str(folder / "out"),
-    )  # fmt: skip
-    line = next(x for x in done.output.splitlines() if x.startswith("RESULT "))
-    return json.loads(line.removeprefix("RESULT "))
 
 
 def main() -> None:
@@ -86,7 +54,9 @@ def main() -> None:
         if given.peer_epochs:
             train = statistics.median(r["train"].seconds for r in rounds)
             validation = rounds[-1]["train"].json()["validation"]["accuracy"]
-            theirs = peer(folder, given.peer_epochs)
+            theirs = peer("run_plain.py", folder / "data", given.peer_epochs, "--freeze")
+            if "missing" in theirs:
+                raise SystemExit(theirs["missing"])
             print(
                 f"plain PyTorch, frozen, {given.peer_epochs} epochs: {theirs['train_s']:.0f} s, "
                 f"validation {theirs['best_val_acc']:.3f}; ours {train:.1f} s as a whole command, "

@@ -16,6 +16,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import random
 import shutil
 import statistics
 import tempfile
@@ -31,7 +32,7 @@ from PIL import Image
 from pizzaiolo.config import PrepareConfig
 from pizzaiolo.core.image import Limits, read_bytes, read_picture
 from pizzaiolo.prepare.candidate import Candidate
-from pizzaiolo.prepare.inspect import DETAIL_SIDE, inspect_one, look_closely, perceptual_hash
+from pizzaiolo.prepare.inspect import DETAIL_SIDE, inspect_one, look_closely, perceptual_hashes
 
 CONFIG = PrepareConfig()
 PYTHON = Path(
@@ -45,13 +46,13 @@ def decode(file: Path) -> None:
         image.load()
 
 
-def inspect(file: Path) -> int:
+def inspect(file: Path) -> tuple[int, int]:
     """Everything that prepare finds out about a picture, without its copy."""
     data = read_bytes(file, Limits(CONFIG.max_bytes))
     hashlib.sha256(data).hexdigest()
     image, _ = read_picture(data, Limits(), DETAIL_SIDE)
     grey, _ = look_closely(image)
-    return perceptual_hash(grey)
+    return perceptual_hashes(grey)
 
 
 def with_copies(staging: Path, file: Path) -> bytes:
@@ -123,20 +124,37 @@ def peers(files: Sequence[Path], folder: Path, looked: float, ours: float) -> No
         )
 
 
+PARTS = 10  # different pictures that one photo gives
+
+
+def parts(folder: Path, file: Path) -> None:
+    """Writes ten pictures of one photo that are no near-copies: nine tiles, and all of it."""
+    with Image.open(file) as image:
+        photo = image.convert("RGB")
+    width, height = (side // 3 for side in photo.size)
+    for number in range(PARTS - 1):
+        x, y = number % 3 * width, number // 3 * height
+        tile = photo.crop((x, y, x + width, y + height))
+        tile.save(folder / file.parent.name / f"{file.stem}_{number}.jpg", quality=85)
+    photo.reduce(2).save(folder / file.parent.name / f"{file.stem}_all.jpg", quality=85)
+
+
 def memory(files: Sequence[Path], folder: Path, many: int) -> None:
-    """Peak memory of the whole command for the files and for `many` different ones."""
-    large = folder / "many"
-    for number in range(many):
-        file = files[number % len(files)]
-        target = large / file.parent.name / f"{number:06}.jpg"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # Bytes after the end of a JPEG change its hash and nothing else.
-        target.write_bytes(file.read_bytes() + number.to_bytes(4, "big"))
+    """Peak memory of the whole command for a tenth of `many` different pictures, and for all."""
+    large, small = folder / "many", folder / "few"
+    for source in (large, small):
+        for name in {file.parent.name for file in files}:
+            (source / name).mkdir(parents=True)
+    with ProcessPoolExecutor() as pool:
+        list(pool.map(partial(parts, large), files[:: max(1, len(files) * PARTS // many)]))
+    made = sorted(large.glob("*/*.jpg"))
+    chosen = random.Random(0).sample(made, len(made) // 10)
+    for file in chosen:
+        shutil.copy(file, small / file.relative_to(large))
     peaks = []
-    for source, count in ((photos("pizza_not_pizza"), len(files)), (large, many)):
-        flags = ("--no-features", "--near-distance", "0")
+    for source, count in ((small, len(chosen)), (large, len(made))):
         done = pizzaiolo(
-            "prepare", source, "--out", folder / f"memory{count}", *flags,
+            "prepare", source, "--out", folder / f"memory{count}", "--no-features",
             PIZZAIOLO_CACHE=str(folder / f"memory-cache{count}"),
         )  # fmt: skip
         peaks.append(done.megabytes)
@@ -147,7 +165,8 @@ def memory(files: Sequence[Path], folder: Path, many: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeat", type=int, default=5)
-    parser.add_argument("--many", type=int, default=14_000)
+    parser.add_argument("--many", type=int, default=14_000, help="pictures, of a photo ten")
+    parser.add_argument("--no-speed", action="store_true", help="measure memory only")
     options = parser.parse_args()
     header()
     files = sorted(photos("pizza_not_pizza").glob("*/*.jpg"))
@@ -155,7 +174,8 @@ def main() -> None:
         folder = Path(name)
         os.environ["PIZZAIOLO_CACHE"] = str(folder / "cache")
         print(f"{len(files)} photos")
-        peers(files, folder, *speed(files, folder, options.repeat))
+        if not options.no_speed:
+            peers(files, folder, *speed(files, folder, options.repeat))
         memory(files, folder, options.many)
 
 

@@ -14,6 +14,7 @@ from pizzaiolo.prepare import decide as module
 from pizzaiolo.prepare.candidate import Candidate
 from pizzaiolo.prepare.decide import Help
 from pizzaiolo.prepare.inspect import Finding, perceptual_hash
+from pizzaiolo.prepare.table import Seen
 
 Grey = np.ndarray[Any, np.dtype[np.uint8]]
 PICTURES: dict[str, Grey] = {}
@@ -53,6 +54,6 @@ def finding(
 
 def decide(
     findings: Sequence[Finding], config: PrepareConfig, help: Help = Help()
-) -> tuple[list[Row], list[str]]:
+) -> tuple[Sequence[Row], list[str]]:
     """The decision of someone who sees the pictures."""
-    return module.decide(findings, config, replace(help, sight=Sight()))
+    return module.decide(Seen(findings, config), config, replace(help, sight=Sight()))

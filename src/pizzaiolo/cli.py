@@ -168,36 +168,65 @@ def models(
     if json:
         console.say_json(describe(names))
         return
-    header = ("name", "parameters", "MB", "input", "weights", "offline")
-    rows = [
-        (
-            m["name"],
-            f"{m['parameters'] / 1e6:9.1f}M",
-            f"{m['megabytes']:.0f}",
-            m["input"],
-            m["weights"],
-            "yes" if m["offline"] else "no",
-        )
-        for m in describe(names[:MODELS_SHOWN])
-    ]
-    console.say_table(header, rows)
+    header = ("name", "params", "GFLOPs", "   MB", "input", "weights", "licence")
+    console.say_table(header, map(_model_row, describe(names[:MODELS_SHOWN])), fold=True)
     if len(names) > MODELS_SHOWN:
         more = len(names) - MODELS_SHOWN
         console.say(f"... and {more} more; narrow it: pizzaiolo models 'resnet*'")
+    console.say("GFLOPs: 1e9 multiply-adds for one picture of the input side (pixels).")
+    console.say("Weights: here on this disk, or to download; none means a random start.")
+
+
+def _model_row(model: dict[str, Any]) -> tuple[str, ...]:
+    where = "here" if model["offline"] else "download"
+    cost = "-" if model["gflops"] is None else _short(model["gflops"])
+    return (
+        model["name"],
+        f"{_short(model['parameters'] / 1e6)}M".rjust(6),
+        cost.rjust(6),
+        f"{model['megabytes']:5.0f}",
+        f"{model['input'] or '-':>5}",
+        "none" if model["licence"] is None else where,
+        (model["licence"] or "-").removesuffix("-license"),
+    )
+
+
+def _short(number: float) -> str:
+    """About three digits: 0.22, 4.09, 17.6, 1775."""
+    return f"{number:.{2 if number < 10 else 1 if number < 100 else 0}f}"
 
 
 @app.command()
 @with_flags(TrainConfig)
 def train(
     dataset: Annotated[Path, typer.Argument(help="a DATASET made by prepare")],
-    out: Annotated[Path, typer.Option(help="folder of the RUN")],
     config: TrainConfig,
+    out: Annotated[Path | None, typer.Option(help="folder of the RUN")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="go on where a training into --out was cut off")
+    ] = False,
+    show_batch: Annotated[
+        Path | None,
+        typer.Option(
+            help="draw training pictures as the network sees them, and stop", metavar="FILE"
+        ),
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
     """3. Train a model; the result is its best epoch."""
-    from .train.run import train as run_train
+    from .train import run
 
-    _print(run_train(dataset, out, config), json, _train_lines)
+    if show_batch is not None:
+        run.show_batch(dataset, show_batch, config)
+        console.say(f"Pictures {show_batch}")
+        return
+    if out is None:
+        raise UsageError(
+            "--out is missing: where the RUN goes", hint=f"pizzaiolo train {dataset} --out RUN"
+        )
+    result = run.train(dataset, out, config, resume=resume)
+    if os.environ.get("RANK", "0") == "0":  # of several processes one speaks
+        _print(result, json, _train_lines)
 
 
 def _train_lines(result: dict[str, Any]) -> None:

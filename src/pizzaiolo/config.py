@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import tomllib
 import types
 import typing
@@ -20,6 +21,7 @@ from .errors import InputError, UsageError, nearest
 
 C = TypeVar("C", bound="Config")
 MAX_SEED = 2**32 - 1  # the largest that NumPy, PyTorch and scikit-learn all take
+MAX_PIXELS = 178_956_970  # Pillow reads no larger picture
 
 
 def option(
@@ -84,6 +86,22 @@ def _cast(name: str, value: Any, kind: Any) -> Any:
     raise UsageError(f"{name} must be {wanted}, received {value!r}")
 
 
+_DURATION = re.compile(r"(?:([0-9.]+)h)?(?:([0-9.]+)m)?(?:([0-9.]+)s)?")
+
+
+def duration(text: str) -> float:
+    """Seconds of a time as people write it: 90s, 5m, 1h, 2h30m. Raises `UsageError`."""
+    found = _DURATION.fullmatch(text.strip().lower())
+    try:
+        parts = [float(part or 0) for part in found.groups()] if found else []
+    except ValueError:  # two points in a number
+        parts = []
+    seconds = sum(part * unit for part, unit in zip(parts, (3600, 60, 1), strict=False))
+    if not 0 < seconds < math.inf:
+        raise UsageError(f"the time {text!r} is not known", hint="for example 90s, 5m, 1h or 2h30m")
+    return seconds
+
+
 @dataclass(frozen=True)
 class PrepareConfig(Config):
     """How pictures are collected, cleaned, grouped and split."""
@@ -129,7 +147,9 @@ class PrepareConfig(Config):
         "photos of one camera so many seconds apart or less share a group; 0 turns it off",
         low=0.0,
     )
-    max_pixels: int = option(100_000_000, "larger pictures are rejected, pixels", low=1)
+    max_pixels: int = option(
+        100_000_000, "larger pictures are rejected, pixels", low=1, high=MAX_PIXELS
+    )
     max_bytes: int = option(100_000_000, "larger files are rejected, bytes", low=1)
     min_per_class: int = option(6, "a class with fewer kept pictures is an error", low=3)
     positive: str | None = option(None, "the class that the question is about")
@@ -156,7 +176,8 @@ class TrainConfig(Config):
     """How a model is defined and trained."""
 
     model: str = option(
-        "tf_efficientnet_lite0", "a timm name, 'cnn', or path/to/file.py:Class for your own module"
+        "tf_efficientnet_lite0",
+        "a timm name, several as a+b, 'cnn', or path/to/file.py:Class for your own module",
     )
     recipe: str | None = option(
         None,
@@ -165,25 +186,78 @@ class TrainConfig(Config):
         choices=("head", "finetune", "scratch"),
     )
     quality: str = option("good", "how long to try: more epochs", choices=("quick", "good", "best"))
+    time_budget: str | None = option(None, "the best that can be had in so long: 90s, 5m, 1h")
     epochs: int | None = option(None, "passes over the training pictures", low=1, high=10_000)
     batch_size: int = option(32, "pictures in a mini-batch", low=1, high=65_536)
-    optimizer: str = option("adamw", "optimiser", choices=("adamw", "adam", "sgd"))
+    loss: str = option("cross_entropy", "loss", choices=("cross_entropy", "focal", "bce"))
+    optimizer: str = option("adamw", "optimiser: adamw, adam, sgd, rmsprop, or any that timm has")
     lr: float | None = option(None, "learning rate (default: by recipe and optimiser)", low=0.0)
     backbone_lr_factor: float = option(
         0.1, "learning rate of the backbone as a share of the head's (finetune)", low=0.0, high=1.0
     )
+    schedule: str = option(
+        "cosine", "how the rate changes after warm-up", choices=("cosine", "one_cycle", "constant")
+    )
+    warmup: float = option(0.1, "share of the steps in which the rate rises", low=0.0, high=1.0)
+    momentum: float = option(0.9, "momentum of SGD and RMSprop", low=0.0, high=1.0)
     weight_decay: float = option(0.01, "weight decay", low=0.0)
+    clip_grad: float | None = option(None, "gradients are scaled down to this norm", low=0.0)
+    ema: float = option(
+        0.0,
+        "decay per step of the averaged weights that are kept; 0 keeps the last",
+        low=0.0,
+        high=1.0,
+    )
     label_smoothing: float = option(0.0, "label smoothing", low=0.0, high=0.5)
-    augment: bool = option(True, "random crops, flips and colours (finetune and scratch)")
+    balance: str = option(
+        "none",
+        "against unequal classes: weights in the loss, or sampling as often",
+        choices=("none", "weights", "sampling"),
+    )
+    augment: str = option(
+        "light",
+        "random changes of training pictures (finetune and scratch); light: crops, flips, colours",
+        choices=("none", "light", "trivial", "rand"),
+    )
+    mixup: float = option(0.0, "mixup: alpha of the Beta distribution; 0 is off", low=0.0)
+    cutmix: float = option(0.0, "CutMix: alpha of the Beta distribution; 0 is off", low=0.0)
+    erase: float = option(0.0, "chance that a rectangle is erased", low=0.0, high=1.0)
+    knowledge: bool = option(
+        True, "keep what the pretrained network knows of its own classes (head and finetune)"
+    )
+    sure: float = option(
+        0.95,
+        "two classes: the one that is asked for is the verdict from this probability on, "
+        "'Not sure' below it",
+        low=0.5,
+        high=1.0,
+    )
+    dropout: float = option(0.0, "dropout before the last layer", low=0.0, high=0.95)
+    drop_path: float = option(0.0, "stochastic depth of the backbone", low=0.0, high=0.95)
     patience: int = option(8, "stop after so many epochs without improvement", low=1)
     size: int | None = option(None, "input side, pixels (default: the model's own)", low=32)
-    resize_mode: str = option(
-        "crop", "how a picture becomes square", choices=("crop", "pad", "squash")
+    resize_mode: str | None = option(
+        None,
+        "how a picture becomes square (default: the model's own, mostly crop)",
+        choices=("crop", "pad", "squash"),
     )
     pretrained: bool = option(True, "start from pretrained weights where the recipe allows it")
+    weights: str | None = option(None, "file of weights to start from (.pth, .pt, .safetensors)")
+    find_lr: bool = option(False, "try rising rates first, draw them in RUN/lr.svg, take the best")
     seed: int = option(0, "one seed for everything", low=0, high=MAX_SEED)
     workers: int = option(0, "DataLoader processes", low=0)
     device: str = option("auto", "auto, cpu, cuda or mps", choices=("auto", "cpu", "cuda", "mps"))
+    precision: str = option(
+        "auto", "numbers that training computes with", choices=("auto", "fp32", "bf16", "fp16")
+    )
+    checkpoint_seconds: float = option(
+        60.0, "last.ckpt is written at least this often, and after every epoch", low=0.0
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.time_budget is not None:
+            duration(self.time_budget)
 
 
 @dataclass(frozen=True)
@@ -212,7 +286,7 @@ class ServeConfig(Config):
     host: str = option("127.0.0.1", "address to listen on")
     port: int = option(8000, "port to listen on", low=0, high=65_535)
     max_bytes: int = option(20_000_000, "largest request, bytes", low=1)
-    max_pixels: int = option(50_000_000, "largest picture, pixels", low=1)
+    max_pixels: int = option(50_000_000, "largest picture, pixels", low=1, high=MAX_PIXELS)
     max_files: int = option(32, "most pictures in one request", low=1)
     concurrency: int | None = option(None, "pictures answered at once (default: cores)", low=1)
     queue: int = option(64, "requests that may wait; more get 503", low=0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,9 +18,9 @@ log = logging.getLogger("pizzaiolo")
 
 
 class Advance(Protocol):
-    """Call it with the number of pieces done since the last call."""
+    """Call it with the number of pieces done since the last call, with figures and a new total."""
 
-    def __call__(self, n: int = 1) -> None: ...
+    def __call__(self, n: int = 1, figures: str = "", total: int | None = None) -> None: ...
 
 
 def set_up_streams() -> None:
@@ -42,7 +43,14 @@ def set_up_logging(verbose: bool = False) -> None:
 def progress(what: str, total: int | None = None) -> Iterator[Advance]:
     """A progress bar on stderr while the block runs; silent where stderr is no terminal."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     console = Console(stderr=True)
     columns = (
@@ -50,12 +58,15 @@ def progress(what: str, total: int | None = None) -> Iterator[Advance]:
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[figures]}"),
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=total)
+        task = bar.add_task(what, total=total, figures="")
 
-        def advance(n: int = 1) -> None:
-            bar.advance(task, n)
+        def advance(n: int = 1, figures: str = "", total: int | None = None) -> None:
+            bar.update(task, advance=n, figures=figures, total=total)
 
         yield advance
 
@@ -86,12 +97,22 @@ def say_json(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=plain, allow_nan=False))
 
 
-def say_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """A plain table on stdout: columns padded, never cut, readable without colour."""
+def say_table(header: Sequence[str], rows: Iterable[Sequence[Any]], *, fold: bool = False) -> None:
+    """A plain table on stdout: columns padded, never cut, readable without colour.
+
+    With `fold` a first cell that leaves no room for the others on the terminal stands on a line
+    of its own.
+    """
     lines = [[str(cell) for cell in row] for row in (header, *rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+    if fold and sys.stdout.isatty():
+        room = shutil.get_terminal_size().columns - sum(width + 2 for width in widths[1:])
+        widths[0] = min(widths[0], max(room, len(header[0])))
     lines.insert(1, ["-" * width for width in widths])
     for line in lines:
+        if len(line[0]) > widths[0]:
+            print(line[0])
+            line[0] = ""
         padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
         print("  ".join(padded).rstrip())
 

@@ -18,6 +18,7 @@ from pizzaiolo.config import (
     PrepareConfig,
     ServeConfig,
     TrainConfig,
+    duration,
     from_dict,
     load_config,
     to_dict,
@@ -38,6 +39,8 @@ def values(field: Any, hint: Any) -> st.SearchStrategy[Any]:
         return st.sampled_from(limits["choices"])
     if field.name == "ratios":
         return st.sampled_from([(0.7, 0.15, 0.15), (0.5, 0.25, 0.25)])
+    if field.name == "time_budget":
+        return st.sampled_from([None, "90s", "1h30m"])
     if hint == tuple[str, ...]:
         return st.lists(TEXT, max_size=3).map(tuple)
     if kinds[0] is bool:
@@ -103,12 +106,13 @@ def test_an_unknown_key_names_the_nearest(section: str) -> None:
         ("[trian]\n", r"unknown section \[trian\]", "'train'"),
         ("seed = 3\n", r"unknown section \[seed\]", "serve"),
         ("[train]\noptimiser = 'sgd'\n", "unknown key 'optimiser'", "'optimizer'"),
-        ("[train]\noptimizer = 'sdg'\n", "optimizer is 'sdg'", "'sgd'"),
+        ("[train]\nschedule = 'cosin'\n", "schedule is 'cosin'", "'cosine'"),
+        ("[train]\ntime_budget = '5 parsecs'\n", "the time '5 parsecs' is not known", "2h30m"),
         ("[train\n", "is not TOML", None),
         ("[train]\nepochs = 'three'\n", "epochs must be int, received 'three'", None),
         ("[train]\nepochs = true\n", "epochs must be int, received True", None),
         ("[train]\nepochs = 1.5\n", "epochs must be int", None),
-        ("[train]\naugment = 1\n", "augment must be bool", None),
+        ("[train]\npretrained = 1\n", "pretrained must be bool", None),
         ("[train]\nlr = nan\n", "lr is nan, expected a finite number", None),
         ("[train]\nlr = inf\n", "lr is inf, expected a finite number", None),
         (f"[train]\nlr = 1{'0' * 400}\n", "expected a finite number", None),
@@ -124,6 +128,22 @@ def test_a_bad_recipe_is_one_clear_error(
         load_config(TrainConfig, recipe, {})
     assert caught.value.exit_code == 2
     assert hint is None or hint in (caught.value.hint or "")
+
+
+@given(hours=st.integers(0, 99), minutes=st.integers(0, 59), seconds=st.floats(0.5, 59.5))
+def test_a_duration_is_the_sum_of_its_parts(hours: int, minutes: int, seconds: float) -> None:
+    total = 3600 * hours + 60 * minutes + seconds
+    assert duration(f"{hours}h{minutes}m{seconds:.4f}s") == pytest.approx(total, abs=1e-3)
+    assert duration(f" {seconds:.4f}S ") == pytest.approx(seconds, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "5", "m", "0s", "-5m", "1m2h", "1.2.3s", "5 m", "infs", "9" * 400 + "h"]
+)
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="the time") as caught:
+        duration(text)
+    assert "90s" in (caught.value.hint or "")
 
 
 def test_a_recipe_that_is_no_file_is_bad_input(tmp_path: Path) -> None:

@@ -47,22 +47,27 @@ class Case:
     model: str
     size: int = 32
     pretrained: bool = False
+    dropout: float = 0.0
+    drop_path: float = 0.0
 
 
 CASES = [
     Case("cnn"),
     Case("net.py:Own"),
     Case("tf_efficientnet_lite0", pretrained=True),
-    Case("resnet18"),
+    Case("resnet18", dropout=0.3, drop_path=0.2),
     Case("mobilenetv3_small_050"),
     Case("convnext_atto"),
     Case("vit_tiny_patch16_224"),
+    Case("test_byobnet+test_vit"),  # of two normalisations
     *(
         pytest.param(case, marks=pytest.mark.slow)
         for case in (
             Case("tf_efficientnet_lite1", pretrained=True),
             Case("tf_efficientnet_lite2", pretrained=True),
+            Case("tf_efficientnet_lite0+tf_efficientnet_lite2", pretrained=True),
             Case("efficientnet_b0"),
+            Case("vgg11"),
             Case("densenet121"),
             Case("regnety_002"),
             Case("swin_tiny_patch4_window7_224", size=64),
@@ -101,8 +106,9 @@ def trained(
     code = f"{folder / case.model}" if ".py:" in case.model else None
     torch.manual_seed(0)
     config = TrainConfig(
-        model=code or case.model, size=case.size, pretrained=case.pretrained, recipe="finetune"
-    )
+        model=code or case.model, size=case.size, pretrained=case.pretrained, recipe="finetune",
+        dropout=case.dropout, drop_path=case.drop_path,
+    )  # fmt: skip
     made = define(config, len(CLASSES), None)
     before = {name: tensor.clone() for name, tensor in made.network.state_dict().items()}
     step(made.network, case.size)

@@ -34,7 +34,7 @@ def model(
     tiny_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory, one_thread: None
 ) -> Path:
     """A RUN that is right more often than not."""
-    config = TrainConfig(model="cnn", size=32, epochs=4, lr=1e-3, batch_size=4, augment=False)
+    config = TrainConfig(model="cnn", size=32, epochs=4, lr=1e-3, batch_size=4, augment="none")
     return Path(train(tiny_dataset, tmp_path_factory.mktemp("model") / "run", config)["run"])
 
 

@@ -11,6 +11,7 @@ from pizzaiolo.core.labels import Labels
 from pizzaiolo.core.preprocess import Preprocess
 from pizzaiolo.errors import ModelFileError, UsageError
 from pizzaiolo.model.define import define, rebuild
+from toy_network import Own
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 LITE0 = "tf_efficientnet_lite0"
@@ -77,3 +78,64 @@ def test_a_lost_module_says_how_to_name_its_code() -> None:
     with pytest.raises(ModelFileError) as caught:
         rebuild(card(kind="custom", name="Own"))
     assert "--code path/to/file.py:Own" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("model", ["resnet10t", "cnn", "resnet10t+mobilenetv3_small_050"])
+def test_dropout_acts_in_training_alone_and_is_not_in_the_file(model: str) -> None:
+    config = TrainConfig(model=model, pretrained=False, size=32, dropout=0.5)
+    made, pictures = define(config, 3), torch.rand(4, 3, 32, 32)
+    rates = [m.p for m in made.network.modules() if isinstance(m, torch.nn.Dropout)]
+    assert 0.5 in rates
+    again = rebuild(Card(Labels(("a", "b", "c")), made.preprocess, made.architecture))
+    again.load_state_dict(made.network.state_dict(), strict=True)
+    with torch.inference_mode():
+        torch.testing.assert_close(again.eval()(pictures), made.network.eval()(pictures))
+        made.network.train()
+        assert not torch.equal(made.network(pictures), made.network(pictures))
+
+
+def test_dropout_leaves_the_embedding_whole() -> None:
+    config = TrainConfig(model="resnet10t", pretrained=False, size=32, dropout=0.9)
+    network = define(config, 2).network.eval()
+    network.dropout.train()
+    with torch.inference_mode():
+        logits, embedding = network.outputs(torch.rand(64, 3, 32, 32))
+        assert (embedding == 0).float().mean() < 0.5
+        assert not torch.allclose(logits, network.head(embedding))
+
+
+def test_stochastic_depth_is_not_in_the_file() -> None:
+    config = TrainConfig(model="resnet10t", pretrained=False, size=32, drop_path=0.4)
+    made, pictures = define(config, 3), torch.rand(2, 3, 32, 32)
+    again = rebuild(Card(Labels(("a", "b", "c")), made.preprocess, made.architecture))
+    again.load_state_dict(made.network.state_dict(), strict=True)
+    with torch.inference_mode():
+        assert torch.equal(again.eval()(pictures), made.network.eval()(pictures))
+
+
+@pytest.mark.parametrize(
+    ("settings", "network", "words"),
+    [
+        ({"model": "cnn", "drop_path": 0.1}, None, "cnn takes none"),
+        ({"model": "vgg11", "drop_path": 0.1, "pretrained": False}, None, "no stochastic depth"),
+        ({"drop_path": 0.1}, Own, "your module takes none"),
+        ({"dropout": 0.1}, Own, "has its own last layer"),
+    ],
+)
+def test_a_setting_that_would_do_nothing_is_refused(
+    settings: dict[str, Any], network: Any, words: str
+) -> None:
+    """Pain: a flag that is taken and does nothing."""
+    with pytest.raises(UsageError, match=words) as caught:
+        define(TrainConfig(**settings), 2, network)
+    assert "leave --dro" in (caught.value.hint or "")
+
+
+def test_the_models_own_way_to_make_a_picture_square_is_the_default() -> None:
+    with torch.device("meta"):
+        made = define(TrainConfig(model="tiny_vit_21m_512", pretrained=False), 2)
+        asked = define(
+            TrainConfig(model="tiny_vit_21m_512", pretrained=False, resize_mode="crop"), 2
+        )
+    assert made.preprocess.mode == "squash" and asked.preprocess.mode == "crop"
+    assert define(TrainConfig(model="cnn"), 2).preprocess.mode == "crop"

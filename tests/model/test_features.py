@@ -1,5 +1,6 @@
 """Embeddings of a frozen backbone: right, in order, computed once."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from torch import nn
 
 from pizzaiolo.core.preprocess import Preprocess
 from pizzaiolo.errors import DatasetError
-from pizzaiolo.model import features
+from pizzaiolo.model import engines, features
 from pizzaiolo.model.features import Embedder, embed
 
 PREPROCESS = Preprocess(size=32, short_side=36)
@@ -20,6 +21,19 @@ def tiny(seed: int = 0, preprocess: Preprocess = PREPROCESS) -> Embedder:
     torch.manual_seed(seed)
     layers = (nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     return Embedder(nn.Sequential(*layers), preprocess, torch.device("cpu"))
+
+
+def embedder_of(network: nn.Module) -> Embedder:
+    return Embedder(network, PREPROCESS, torch.device("cpu"))
+
+
+class ByValue(nn.Module):
+    """Goes another way for noise than for a photo, which no trace knows."""
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        rough = (pictures[..., 1:] - pictures[..., :-1]).abs().mean() > 0.5
+        mean = pictures.mean((2, 3))
+        return mean.flip(1) if rough else mean
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +130,39 @@ def test_a_bad_picture_is_named(files: list[Path], tmp_path: Path) -> None:
         embed(tiny(), [*files, bad], tmp_path, "train")
     assert caught.value.hint == "run prepare again"
     assert torch.get_num_threads() == threads
+
+
+def test_known_digests_save_reading_what_the_cache_holds(
+    files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    first = embed(tiny(), files, tmp_path, "train")
+    monkeypatch.setattr(Path, "read_bytes", lambda self: pytest.fail("a picture was read again"))
+    np.testing.assert_array_equal(embed(tiny(), files, tmp_path, "train", digests), first)
+
+
+def test_the_weights_are_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    embedder = tiny()
+    first = embedder.key()
+    monkeypatch.setattr(embedder.backbone, "state_dict", lambda: pytest.fail("hashed again"))
+    assert embedder.key() == first
+
+
+def test_embeddings_of_two_engines_never_mix(
+    files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    converted = embed(tiny(), files[:4], tmp_path, "train")
+    monkeypatch.setattr(engines.Engines, "names", lambda self: iter(["torch cpu"]))
+    found = embed(tiny(), files, tmp_path, "train")
+    np.testing.assert_array_equal(found, embed(tiny(), files, tmp_path / "empty", "train"))
+    np.testing.assert_allclose(found[:4], converted, rtol=1e-4, atol=1e-6)
+
+
+def test_a_backbone_that_cant_be_converted_runs_by_pytorch(
+    files: list[Path], tmp_path: Path
+) -> None:
+    found = embed(embedder_of(ByValue()), files, tmp_path, "train")
+    np.testing.assert_allclose(found, one_by_one(embedder_of(ByValue()), files), atol=1e-5)
 
 
 def test_the_thread_count_is_left_as_it_was(files: list[Path], tmp_path: Path) -> None:

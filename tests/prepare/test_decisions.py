@@ -29,6 +29,7 @@ from pizzaiolo.prepare.inspect import Finding, judged
 from pizzaiolo.prepare.placement import leaks
 from pizzaiolo.prepare.pool import inspect_all
 from pizzaiolo.prepare.sight import CopiesOnDisk
+from pizzaiolo.prepare.table import Seen
 
 HEADER = "path,label,sha256,decision,new_label\r\n"
 HOSTILE = [
@@ -135,7 +136,9 @@ def outcome(
 ) -> tuple[dict[str, Row], list[str]]:
     config = PrepareConfig(**settings, features=False)
     staging = findings[0].candidate.file.parents[2] / "staging"
-    rows, notes = decide(findings, config, Help(made, sight=CopiesOnDisk(staging, config)))
+    rows, notes = decide(
+        Seen(findings, config), config, Help(made, sight=CopiesOnDisk(staging, config))
+    )
     assert leaks(rows) == []
     return {row.path: row for row in rows}, notes
 
@@ -281,5 +284,5 @@ def test_a_confirmed_picture_may_move(findings: list[Finding]) -> None:
 def test_the_sources_label_is_known_after_a_relabelling(findings: list[Finding]) -> None:
     made = [on(findings, "a/2.png", "relabel", "b"), on(findings, "a/3.png", "keep"),
             replace(on(findings, "b/1.png", "relabel", "a"), sha256="00" * 32)]  # fmt: skip
-    rows, _ = decide(findings, PrepareConfig(), Help(decisions=made))
+    rows, _ = decide(Seen(findings, PrepareConfig()), PrepareConfig(), Help(decisions=made))
     assert source_labels(rows, made) == [f.candidate.label for f in findings]

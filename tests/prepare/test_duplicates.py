@@ -17,7 +17,6 @@ from pizzaiolo.prepare import duplicates
 from pizzaiolo.prepare.duplicates import (
     BATCH,
     Copies,
-    alike,
     correlations,
     find_near,
     groups_of,
@@ -185,15 +184,3 @@ def test_a_flat_picture_correlates_with_nothing() -> None:
     greys = np.zeros((2, 32, 32), np.uint8)
     greys[1, 0, 0] = 9
     assert correlations(greys, np.array([[0, 0], [0, 1]])).tolist() == [0, 0]
-
-
-@given(bits=st.integers(0, 64), low=st.floats(-1, 1), high=st.floats(-1, 1))
-def test_a_likelier_pair_is_never_refused_for_a_less_likely_one(
-    bits: int, low: float, high: float
-) -> None:
-    low, high = sorted((low, high))
-    one, other = (
-        alike(np.array([bits]), np.array([low])), alike(np.array([bits]), np.array([high]))
-    )  # fmt: skip
-    assert one <= other
-    assert alike(np.array([bits + 1]), np.array([high])) <= other

@@ -65,7 +65,6 @@ def test_strangers_are_found(classes: int, each: int, odd: int) -> None:
     planted = set(range(len(labels), len(labels) + odd))
     assert set(found.indices) >= planted
     assert len(found.indices) <= odd + 1 + 0.01 * len(labels)
-    assert not found.graphic.any()
 
 
 @pytest.mark.parametrize(("classes", "each"), [(2, 6), (1, 12), (2, 50), (2, 1000), (100, 6)])
@@ -100,18 +99,18 @@ def test_graphics_are_outliers_only_where_they_are_rare(share: float, flagged: f
     count = round(100 * share)
     signs[:count] = random.normal(5, 0.5, count)
     found = look(features, labels, signs=signs)
-    rate = np.isin(np.arange(count), found.indices[found.graphic]).mean()
-    assert rate == pytest.approx(flagged, abs=0.06)
+    rate = np.isin(np.arange(count), found.indices).mean()
+    assert rate == pytest.approx(flagged, abs=0.08)  # some are far from their class as well
     assert (found.indices >= count).sum() <= 1
 
 
-def test_the_surest_come_first_and_what_is_both_is_called_a_graphic() -> None:
+def test_the_surest_come_first_and_a_graphic_is_surer_the_plainer_it_is() -> None:
     features, labels = clusters(2, 50)
-    signs = np.zeros(103)
-    signs[[100, 101, 102]] = GRAPHIC + 0.1, GRAPHIC + 2, 0
-    found = look(np.concatenate([features, strangers(3)]), labels + ["c1"] * 3, signs=signs)
-    kinds = dict(zip(found.indices.tolist(), found.graphic.tolist(), strict=True))
-    assert (kinds[100], kinds[101], kinds[102]) == (True, True, False)
+    signs = np.zeros(104)
+    signs[[0, 101, 102, 103]] = GRAPHIC + 0.1, GRAPHIC + 40, GRAPHIC + 80, 0
+    found = look(np.concatenate([features, strangers(4)]), labels + ["c1"] * 4, signs=signs)
+    assert {0, 100, 101, 102, 103} <= {*found.indices.tolist()}
+    assert found.indices[:2].tolist() == [102, 101]
     assert np.all(np.diff(found.scores) <= 0) and np.all((found.scores > 0.5) & (found.scores <= 1))
 
 
@@ -140,7 +139,7 @@ def test_neither_order_nor_names_make_a_difference(seed: int) -> None:
 def test_any_small_data_gives_a_ranking(data: Data, seed: int) -> None:
     signs = np.random.default_rng(seed).uniform(-1, 2, len(data.labels))
     found = look(*data, signs)
-    assert len({*found.indices}) == len(found.indices) == len(found.scores) == len(found.graphic)
+    assert len({*found.indices}) == len(found.indices) == len(found.scores)
     assert np.all((found.scores > 0.5) & (found.scores <= 1)) and np.all(np.diff(found.scores) <= 0)
     if (data.features == data.features[:1]).all():  # nothing differs from anything
         assert not len(found.indices)
@@ -249,4 +248,4 @@ def test_a_page_of_pictures_and_text_stands_out_of_the_pictures(
     lines = np.array([straight_lines(np.asarray(image.convert("L"))) for image in small])
     signs = graphic_signs(features, printed_head(LITE0), lines)
     found = look(features, ["pizza"] * len(small), signs=signs)
-    assert found.indices[found.graphic].tolist() == [12]
+    assert found.indices.tolist()[:1] == [12]

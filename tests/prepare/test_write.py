@@ -59,7 +59,8 @@ def place(folder: Path, *names: tuple[str, str]) -> list[str]:
         rows.append(Row(path, label, sha256=str(number), split="train", group="g"))
     rejected = Row("bad", "a", "rejected", "blank", sha256="99")
     (folder / STAGING / "99.jpg").write_text("no one wants it")
-    placed = place_copies(folder, [*rows, rejected], "jpg")
+    placed = [*rows, rejected]
+    place_copies(folder, placed, "jpg")
     assert placed[-1] == rejected and not (folder / STAGING).exists()
     for row in placed[:-1]:
         assert row.file and (folder / row.file).read_text() == row.path

@@ -13,8 +13,9 @@ from pizzaiolo.core.manifest import Dataset
 from pizzaiolo.errors import UsageError
 from pizzaiolo.model.define import define
 from pizzaiolo.train.data import load_split
+from pizzaiolo.train.job import EPOCHS, RATES, Job
 from pizzaiolo.train.loop import Epoch, Fit
-from pizzaiolo.train.recipes import EPOCHS, RATES, RECIPES, Job
+from pizzaiolo.train.recipes import RECIPES
 from toy_network import Own
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -144,15 +145,18 @@ def test_the_rate_is_by_recipe_and_optimiser_unless_it_is_set(make: Make) -> Non
     for optimizer in ("adamw", "adam", "sgd"):
         job = make("scratch", Own, optimizer=optimizer)
         assert {recipe: job.rate(recipe) for recipe in RATES} == {
-            recipe: rates[optimizer] for recipe, rates in RATES.items()
+            recipe: rates["sgd" if optimizer == "sgd" else "adamw"]
+            for recipe, rates in RATES.items()
         }
+    assert make("scratch", Own, optimizer="lion").rate("scratch") < RATES["scratch"]["adamw"]
+    assert make("scratch", Own, optimizer="nesterov").rate("scratch") == RATES["scratch"]["sgd"]
     assert make("scratch", Own, lr=0.5).rate("scratch") == 0.5
     assert make("scratch", Own, lr=0.0).rate("scratch") == 0.0, "nought is a rate"
 
 
 def test_without_augmentation_each_epoch_sees_the_same(make: Make) -> None:
     settings = {"lr": 0.0, "weight_decay": 0.0, "epochs": 3, "batch_size": 64}
-    plain = train(make("scratch", Own, augment=False, **settings)).history
-    varied = train(make("scratch", Own, augment=True, **settings)).history
+    plain = train(make("scratch", Own, augment="none", **settings)).history
+    varied = train(make("scratch", Own, augment="light", **settings)).history
     assert len({round(e.train_loss or 0, 6) for e in plain}) == 1
     assert len({round(e.train_loss or 0, 6) for e in varied}) == 3

@@ -27,7 +27,9 @@ from pizzaiolo.train.run import train
 from toy_network import Own
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-FILES = ["config.toml", "history.csv", "model.pt", "run.json", "tensorboard"]
+FILES = [
+    "config.toml", "curves.svg", "history.csv", "last.ckpt", "model.pt", "run.json", "tensorboard"
+]  # fmt: skip
 QUICK = TrainConfig(model="cnn", size=32, epochs=3, batch_size=7)
 
 
@@ -321,7 +323,10 @@ def test_an_out_that_is_something_else_is_left_alone(
     [
         ({"model": "resnet81"}, "no model"),
         ({"recipe": "bake"}, "recipe is 'bake'"),
-        ({"optimizer": "lion"}, "optimizer is 'lion'"),
+        ({"optimizer": "lyon"}, "optimizer is 'lyon'"),
+        ({"optimizer": "bnbadam", "model": "cnn"}, "optimizer 'bnbadam' can't be made here"),
+        ({"time_budget": "5 parsecs"}, "the time '5 parsecs' is not known"),
+        ({"precision": "fp16", "model": "cnn", "device": "cpu"}, "can't train in fp16"),
         ({"epochs": 0}, "epochs is 0"),
         ({"oven": 1}, "unknown key 'oven'"),
     ],

@@ -96,13 +96,18 @@ def new_folder(path: Path, what: str, own_file: str) -> Path:
 
 @contextmanager
 def result_folder(
-    path: Path, what: str, own_file: str, resumed: str | None = None
+    path: Path,
+    what: str,
+    own_file: str,
+    resumed: str | None = None,
+    kept_after: type[BaseException] = KeyboardInterrupt,
 ) -> Iterator[Path]:
     """A folder for a result's files, which move into `path` together when the block succeeds.
 
     Until then an earlier result in `path` stays as it is; when the block fails nothing is left
-    of the new one, but that an interrupted or killed block leaves the folder `resumed` inside
-    the draft to the next. Raises `StorageError` as `new_folder` does, and for a full disk.
+    of the new one, but that a killed block, or one that ends by `kept_after`, leaves the file or
+    folder `resumed` inside the draft to the next. Raises `StorageError` as `new_folder` does,
+    and for a full disk.
     """
     is_new = not path.exists()
     draft = new_folder(path, what, own_file) / UNFINISHED
@@ -112,7 +117,7 @@ def result_folder(
         yield draft
     except BaseException as error:
         with suppress(OSError):
-            _clear(draft, resumed if isinstance(error, KeyboardInterrupt) else None)
+            _clear(draft, resumed if isinstance(error, kept_after) else None)
             if is_new:
                 path.rmdir()
         if isinstance(error, OSError):
@@ -135,9 +140,9 @@ def _publish(draft: Path, path: Path, own_file: str) -> None:
 
 
 def _clear(draft: Path, kept: str | None) -> None:
-    """Remove a draft, but for the files of its folder `kept`."""
+    """Remove a draft, but for its file or folder `kept`."""
     inside = draft / kept if kept else draft
-    if not kept or not inside.is_dir() or not any(inside.iterdir()):
+    if not kept or not (inside.is_file() or (inside.is_dir() and any(inside.iterdir()))):
         _remove(draft)
         return
     for parent in (inside, *inside.parents):
@@ -188,11 +193,16 @@ def find_model(path: Path) -> Path:
 
 def save_pt(path: Path, card: Card, state: dict[str, Any]) -> None:
     """Write a `.pt` model file: card and tensors only, readable with `weights_only=True`."""
+    save_tensors(path, {CARD_KEY: card.to_json(), "state": state})
+
+
+def save_tensors(path: Path, content: dict[str, Any]) -> None:
+    """Write tensors and plain values, whole or not at all; `StorageError` for a full disk."""
     import torch
 
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         try:
-            torch.save({CARD_KEY: card.to_json(), "state": state}, file)
+            torch.save(content, file)
         except RuntimeError as error:  # torch's archive hides the fault of the disk behind its own
             if isinstance(error.__context__, OSError):
                 raise error.__context__ from None

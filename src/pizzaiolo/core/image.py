@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from ..errors import ImageError
 
@@ -93,8 +95,9 @@ def read_image(
 
     `short_side` (pixels) lets a JPEG be decoded at a half, quarter or eighth of its size where
     the result is still at least that large. The decoder leaves out the high frequencies of each
-    block, which is an anti-aliased resize of its own; accuracy is the same (docs/concepts). Raises `ImageError` with code `unreadable`, `not_an_image`, `too_small`,
-    `too_many_pixels` or `too_many_bytes`.
+    block, which is an anti-aliased resize of its own; accuracy is the same (docs/concepts).
+    Raises `ImageError` with code `unreadable`, `not_an_image`, `too_small`, `too_many_pixels` or
+    `too_many_bytes`.
     """
     return read_picture(source, limits, short_side)[0]
 
@@ -108,7 +111,7 @@ def read_picture(
             _draft(image, short_side)
         try:
             image.load()
-            return to_rgb(upright(image)), header
+            return to_rgb(upright(image, header.orientation)), header
         except Exception as error:  # decoders raise many kinds
             raise ImageError(f"the picture is damaged: {error}", code="unreadable") from None
 
@@ -168,16 +171,33 @@ def _shot(image: Image.Image) -> tuple[str | None, str | None]:
         if not exif:
             return None, None
         names = [str(exif.get(tag) or "").strip(" \0") for tag in (0x010F, 0x0110)]
-        details = exif.get_ifd(0x8769) if 0x8769 in exif else {}
-        taken = str(details.get(0x9003) or "").strip(" \0")
+        taken = _taken(exif)
     except Exception:
         return None, None
     camera = " ".join(name for name in names if name)
+    return _iso_time(taken), camera if camera and camera.isprintable() else None
+
+
+def _taken(exif: Image.Exif) -> str:
+    """The text of DateTimeOriginal. Of all that a camera writes beside it nothing is decoded,
+    as `Exif.get_ifd` would: that takes a fifth of a small photo's own decoding."""
+    place, file = exif.get(0x8769), getattr(exif, "fp", None)
+    if not isinstance(place, int) or file is None:  # TIFF has no block of EXIF
+        return str(exif.get_ifd(0x8769).get(0x9003) or "").strip(" \0") if place else ""
+    details = ImageFileDirectory_v2(exif.head)
+    file.seek(place)
+    details.load(file)
+    return str(details.get(0x9003) or "").strip(" \0")
+
+
+def _iso_time(taken: str) -> str | None:
+    day, _, clock = taken.partition(" ")
     try:
-        captured = datetime.strptime(taken, "%Y:%m:%d %H:%M:%S").isoformat()
+        if len(day) == 10 and len(clock) == 8:  # as it should be; ten times as fast
+            return datetime.fromisoformat(f"{day.replace(':', '-')}T{clock}").isoformat()
+        return datetime.strptime(taken, "%Y:%m:%d %H:%M:%S").isoformat()
     except ValueError:
-        captured = None
-    return captured, camera if camera and camera.isprintable() else None
+        return None
 
 
 def _orientation(image: Image.Image) -> int:
@@ -217,9 +237,9 @@ _TURNS = {
 }
 
 
-def upright(image: Image.Image) -> Image.Image:
+def upright(image: Image.Image, orientation: int | None = None) -> Image.Image:
     """The picture turned as its EXIF orientation says (tag 0x0112, values 1 to 8)."""
-    turn = _TURNS.get(_orientation(image))
+    turn = _TURNS.get(_orientation(image) if orientation is None else orientation)
     if turn is None:
         return image
     turned = image.transpose(turn)
@@ -264,9 +284,16 @@ _SRGB = ImageCms.createProfile("sRGB")
 def _to_srgb(image: Image.Image, icc: bytes) -> Image.Image | None:
     """The picture through its ICC profile, or None where the profile is broken or of no use."""
     try:
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
-        if image.mode == "RGB" and "srgb" in ImageCms.getProfileDescription(profile).lower():
-            return image
-        return ImageCms.profileToProfile(image, profile, _SRGB, outputMode="RGB")
+        transform = _transform(icc, image.mode)
+        return image if transform is None else ImageCms.applyTransform(image, transform)
     except Exception:
         return None
+
+
+@lru_cache(maxsize=16)  # one takes ten times as long to make as a small photo to decode
+def _transform(icc: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """From a profile to sRGB; None for RGB that is sRGB already."""
+    profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+    if mode == "RGB" and "srgb" in ImageCms.getProfileDescription(profile).lower():
+        return None
+    return ImageCms.buildTransform(profile, _SRGB, mode, "RGB")

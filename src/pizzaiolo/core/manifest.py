@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -100,6 +100,17 @@ def read_rows(path: Path) -> list[Row]:
     return [Row(**values) for values in table.to_pylist()]
 
 
+def read_columns(path: Path, names: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    """Some columns of a `manifest.parquet`, row by row, a few thousand in memory at a time."""
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(ROWS_AT_ONCE, columns=list(names)):
+                table = batch.cast(_schema(names)).to_pydict()
+                yield from zip(*(table[name] for name in names), strict=True)
+    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+        raise DatasetError(f"can't read {path}: {error}", hint=_HINT) from None
+
+
 _HINT = "pizzaiolo prepare SOURCE --out DATASET makes one"
 
 
@@ -111,13 +122,13 @@ class Dataset:
     labels: Labels
     settings: dict[str, Any]
     fingerprint: str
-    rows: tuple[Row, ...]
+    rows: Sequence[Row]
 
     @classmethod
     def open(cls, root: Path | str) -> Dataset:
         """Read a DATASET; raises `DatasetError` with a hint for any other folder."""
         root = Path(root)
-        facts = _read_facts(root)
+        facts = read_facts(root)
         rows = tuple(read_rows(root / "manifest.parquet"))
         try:
             labels = Labels(facts["classes"], positive=facts.get("positive"))
@@ -161,7 +172,7 @@ class Dataset:
 def is_dataset(root: Path) -> bool:
     """Whether a folder holds what `prepare` wrote: any other dataset.json is a stranger's."""
     try:
-        return bool(_read_facts(root))
+        return bool(read_facts(root))
     except DatasetError:
         return False
 
@@ -171,7 +182,8 @@ def _check_known(what: str, found: Set[str | None], known: Sequence[str]) -> Non
         raise DatasetError(f"the manifest holds the {what} {strangers}, expected {known}")
 
 
-def _read_facts(root: Path) -> dict[str, Any]:
+def read_facts(root: Path) -> dict[str, Any]:
+    """What `dataset.json` says; raises `DatasetError` where it is none of a DATASET."""
     path = root / "dataset.json"
     if not path.is_file():
         what = "is not a folder" if not root.is_dir() else "has no dataset.json"

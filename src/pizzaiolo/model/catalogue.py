@@ -1,21 +1,17 @@
-"""What `pizzaiolo models` lists: architectures, their size, and where their weights come from."""
+"""What `pizzaiolo models` lists: architectures, their size and cost, and their weights."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from contextlib import suppress
 from fnmatch import fnmatch
 from typing import Any
 
-import torch
-
-from ..console import track
-from ..core.bundle import cache_folder, write_text
-from ..errors import StorageError, UsageError, nearest
-from .backbones import EMBEDDED, timm
-from .cnn import SmallCNN
-from .define import CNN_SIZE
+from ..errors import UsageError, nearest
+from .cnn import CNN_SIZE
+from .counting import Count, counts
+from .embedded import EMBEDDED
+from .hub import weights_file
+from .torchvision_fix import timm
 
 
 def find_models(pattern: str = "") -> list[str]:
@@ -35,43 +31,30 @@ def find_models(pattern: str = "") -> list[str]:
 def describe(names: Sequence[str]) -> list[dict[str, Any]]:
     """What is known of each model.
 
-    `{"name", "parameters" (with a layer for ImageNet's classes), "megabytes" (of float32 weights),
-    "input" (side, pixels), "weights", "offline"}`.
+    `{"name", "parameters" (with a layer for ImageNet's classes), "gflops" (1e9 multiply-adds for
+    one picture of the input side), "megabytes" (of float32 weights), "input" (side, pixels),
+    "test_input" (the side that its publisher tested it with), "weights" (where they come from),
+    "licence" (of the weights), "offline" (it can be used as it is, without a network)}`.
     """
-    counts = _parameters(names)
-    return [_describe(name, counts[name]) for name in names]
+    known = counts(names)
+    return [_describe(name, known[name]) for name in names]
 
 
-def _describe(name: str, parameters: int) -> dict[str, Any]:
+def _describe(name: str, count: Count) -> dict[str, Any]:
     config = None if name == "cnn" else timm().get_pretrained_cfg(name)
-    published = config is not None and config.has_weights and name not in EMBEDDED
-    weights = "ImageNet, installed" if name in EMBEDDED else "random start"
+    published = config is not None and config.has_weights
+    installed = name in EMBEDDED
+    weights = "from the hub" if published else "random start"
+    side = CNN_SIZE if name == "cnn" else config.input_size[1] if config else None
+    cost = count.multiply_adds
     return {
         "name": name,
-        "parameters": parameters,
-        "megabytes": round(4 * parameters / 1e6, 1),
-        "input": CNN_SIZE if name == "cnn" else config.input_size[1] if config else None,
-        "weights": "from the hub" if published else weights,
-        "offline": not published,
+        "parameters": count.parameters,
+        "gflops": None if cost is None else round(cost / 1e9, 3),
+        "megabytes": round(4 * count.parameters / 1e6, 1),
+        "input": side,
+        "test_input": config.test_input_size[1] if config and config.test_input_size else side,
+        "weights": "ImageNet, installed" if installed else weights,
+        "licence": (config.license or "unknown") if config and config.has_weights else None,
+        "offline": installed or not published or weights_file(name) is not None,
     }
-
-
-def _parameters(names: Sequence[str]) -> dict[str, int]:
-    """Numbers of parameters, counted on networks without memory; each once for this timm."""
-    path = cache_folder() / f"parameters-timm-{timm().__version__}.json"
-    try:
-        known: dict[str, int] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        known = {}
-    missing = [name for name in names if name not in known]
-    if missing:
-        known |= {name: _count(name) for name in track(missing, "counting parameters")}
-        with suppress(StorageError):  # then they are counted again next time
-            write_text(path, json.dumps(known))
-    return known
-
-
-def _count(name: str) -> int:
-    with torch.device("meta"):  # shapes only: no memory is taken, no number drawn
-        network = SmallCNN() if name == "cnn" else timm().create_model(name)
-    return sum(parameter.numel() for parameter in network.parameters())

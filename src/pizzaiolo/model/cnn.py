@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 WIDTHS = (32, 64, 128, 256)
+CNN_SIZE = 128  # the side of its input, pixels
 
 
 class ConvStage(nn.Module):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -12,11 +13,12 @@ from ..core.card import Card
 from ..core.preprocess import Preprocess
 from ..errors import ModelFileError, UsageError
 from .backbones import create_backbone, embedding_width, licence_of, preprocess_of
-from .cnn import SmallCNN
+from .cnn import CNN_SIZE, SmallCNN
 from .custom import OwnRecogniser, check_custom, create_custom, is_code, make
+from .ensemble import JOIN, members_of
 from .network import Recogniser
+from .transfer import load_weights
 
-CNN_SIZE = 128
 CUSTOM_SIZE = 224
 OWN_WEIGHTS = "none (trained from a random start)"
 
@@ -37,40 +39,64 @@ def define(
 ) -> Definition:
     """The model of the settings with a new layer for `classes`, or a person's own `network`.
 
-    `network` is an `nn.Module`, or its class, which is then made with `num_classes`. Raises
-    `UsageError` for an unknown name or a wrong output, `InputError` for code that can't be run,
-    `WorkError` for weights that can't be fetched.
+    `network` is an `nn.Module`, or its class, which is then made with `num_classes`. The weights
+    are those of the file `config.weights`, where there is one. Raises `UsageError` for an unknown
+    name, a setting that the model can't follow or a wrong output, `InputError` for code that can't
+    be run or weights that don't fit, `WorkError` for weights that can't be fetched.
     """
-    if network is not None or is_code(config.model):
-        return _define_custom(config, classes, network)
-    if config.model == "cnn":
-        preprocess = _plain_preprocess(config, CNN_SIZE)
-        return _define_own(SmallCNN(), {"kind": "cnn", "name": "cnn"}, preprocess, classes)
-    return _define_timm(config, classes)
+    if config.weights is not None and config.recipe == "scratch":
+        raise UsageError(
+            f"recipe scratch starts at random, and weights is {config.weights!r}",
+            hint="--recipe finetune, or no --weights",
+        )
+    own = network is not None or is_code(config.model)
+    if config.drop_path and (own or config.model == "cnn"):
+        raise UsageError(
+            f"drop_path is {config.drop_path}, and {'your module' if own else 'cnn'} takes none",
+            hint="leave --drop-path out",
+        )
+    if own:
+        made = _define_custom(config, classes, network)
+    else:
+        made = (_define_cnn if config.model == "cnn" else _define_timm)(config, classes)
+    if config.weights is None:
+        return made
+    name = str(made.architecture["name"])
+    weights = load_weights(Path(config.weights), made.network, name, classes)
+    return replace(made, weights_licence=weights.licence, pretrained=True)
 
 
 def _define_timm(config: TrainConfig, classes: int) -> Definition:
-    pretrained = config.pretrained and config.recipe != "scratch"
-    backbone = create_backbone(config.model, pretrained, config.size)
+    pretrained = config.pretrained and config.recipe != "scratch" and config.weights is None
+    backbone = create_backbone(config.model, pretrained, config.size, config.drop_path)
     preprocess = preprocess_of(config.model, backbone, config.size, config.resize_mode)
-    architecture = {"kind": "timm", "name": config.model}
-    made = _define_own(backbone, architecture, preprocess, classes)
-    licence = licence_of(config.model, backbone, pretrained)
-    return Definition(made.network, preprocess, made.architecture, licence, pretrained)
+    width = embedding_width(backbone, preprocess.size)
+    return Definition(
+        Recogniser(backbone, nn.Linear(width, classes), config.dropout),
+        preprocess,
+        {"kind": "timm", "name": JOIN.join(members_of(config.model)), "embedding": width},
+        licence_of(config.model, backbone, pretrained),
+        pretrained,
+    )
 
 
-def _define_own(
-    backbone: nn.Module, architecture: dict[str, Any], preprocess: Preprocess, classes: int
-) -> Definition:
+def _define_cnn(config: TrainConfig, classes: int) -> Definition:
+    backbone = SmallCNN(config.dropout) if config.dropout else SmallCNN()
+    preprocess = _plain_preprocess(config, CNN_SIZE)
     width = embedding_width(backbone, preprocess.size)
     network = Recogniser(backbone, nn.Linear(width, classes))
-    facts = {**architecture, "embedding": width}
+    facts = {"kind": "cnn", "name": "cnn", "embedding": width}
     return Definition(network, preprocess, facts, OWN_WEIGHTS, pretrained=False)
 
 
 def _define_custom(
     config: TrainConfig, classes: int, network: nn.Module | type[nn.Module] | None
 ) -> Definition:
+    if config.dropout:
+        raise UsageError(
+            f"dropout is {config.dropout}, and your module has its own last layer",
+            hint="leave --dropout out, and put nn.Dropout into your module",
+        )
     own = create_custom(config.model, classes) if network is None else make(network, classes)
     preprocess = _plain_preprocess(config, CUSTOM_SIZE)
     recogniser = OwnRecogniser(own)
@@ -80,9 +106,8 @@ def _define_custom(
 
 
 def _plain_preprocess(config: TrainConfig, size: int) -> Preprocess:
-    side = config.size or size
-    short_side = round(side / 0.875) if config.resize_mode == "crop" else side
-    return Preprocess(size=side, short_side=short_side, mode=config.resize_mode)
+    side, mode = config.size or size, config.resize_mode or "crop"
+    return Preprocess(side, round(side / 0.875) if mode == "crop" else side, mode)
 
 
 def rebuild(card: Card, code: str | None = None) -> Recogniser:

@@ -9,11 +9,15 @@ from ..core.preprocess import Preprocess
 
 
 class Recogniser(nn.Module):
-    """Float pictures [N, 3, H, W] -> logits [N, C], by way of the embedding [N, D]."""
+    """Float pictures [N, 3, H, W] -> logits [N, C], by way of the embedding [N, D].
 
-    def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
+    `dropout` is the share of the embedding's features that the head misses in training.
+    """
+
+    def __init__(self, backbone: nn.Module, head: nn.Module, dropout: float = 0.0) -> None:
         super().__init__()
         self.backbone = backbone
+        self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
         self.head = head
 
     def embed(self, pictures: Tensor) -> Tensor:
@@ -24,7 +28,7 @@ class Recogniser(nn.Module):
     def outputs(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         """Float pictures [N, 3, H, W] -> logits [N, C] and embedding [N, D] in one pass."""
         embedding = self.embed(pictures)
-        return self.head(embedding), embedding
+        return self.head(self.dropout(embedding)), embedding
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Float pictures [N, 3, H, W] -> logits [N, C]."""

@@ -2,13 +2,15 @@
 
 PyPI's torchvision is built for the CUDA torch; beside a CPU build its compiled operators can't
 load and the import dies with "operator torchvision::nms does not exist", although models and
-transforms are pure Python. Declaring the operators' names is enough. Import timm after this.
+transforms are pure Python. Declaring the operators' names is enough. `timm()` does so first.
 """
 
 from __future__ import annotations
 
 import sys
+from functools import cache
 from importlib import import_module
+from typing import Any
 
 import torch
 
@@ -33,3 +35,10 @@ def ensure_torchvision() -> None:
             library.define(operator)  # type: ignore[no-untyped-call]
         _declared.append(library)
         import_module("torchvision")
+
+
+@cache
+def timm() -> Any:
+    """The timm package, with torchvision made importable first."""
+    ensure_torchvision()
+    return import_module("timm")

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Iterable, Iterator
 from datetime import datetime
-from itertools import pairwise
+
+import numpy as np
 
 MOST_IN_A_SECOND = 30  # more photos of one second tell of a clock that was never set
 
 Shot = tuple[str | None, str | None]
 
 
-def burst_pairs(shots: Sequence[Shot], seconds: float) -> Iterator[tuple[int, int]]:
+def burst_pairs(shots: Iterable[Shot], seconds: float) -> Iterator[tuple[int, int]]:
     """Pairs of places in `shots` (camera, ISO 8601 time) that lie in one burst.
 
     Two photos of one camera belong together where at most `seconds` lie between them, so a burst
     may last longer; with 0 there are none.
     """
-    cameras: dict[str, list[tuple[datetime, int]]] = defaultdict(list)
-    crowd = Counter(shots)
-    for place, shot in enumerate(shots):
-        camera, captured = shot
-        if camera and captured and crowd[shot] <= MOST_IN_A_SECOND and seconds > 0:
-            cameras[camera].append((datetime.fromisoformat(captured), place))
-    for taken in cameras.values():
-        for (earlier, a), (later, b) in pairwise(sorted(taken)):
-            if (later - earlier).total_seconds() <= seconds:
-                yield (min(a, b), max(a, b))
+    cameras: dict[str, int] = {}
+    places, who, when = array("q"), array("q"), array("d")
+    for place, (camera, captured) in enumerate(shots if seconds > 0 else ()):
+        if camera and captured:
+            places.append(place)
+            who.append(cameras.setdefault(camera, len(cameras)))
+            when.append((datetime.fromisoformat(captured) - datetime.min).total_seconds())
+    order = np.lexsort((when, who))
+    taken, owner, time = (np.array(values)[order] for values in (places, who, when))
+    moment = np.cumsum(np.r_[False, (np.diff(time) != 0) | (np.diff(owner) != 0)][: len(time)])
+    alone = np.bincount(moment)[moment] <= MOST_IN_A_SECOND if len(moment) else moment > 0
+    taken, owner, time = taken[alone], owner[alone], time[alone]
+    near = (np.diff(time) <= seconds) & (np.diff(owner) == 0)
+    for a, b in zip(taken[:-1][near].tolist(), taken[1:][near].tolist(), strict=True):
+        yield min(a, b), max(a, b)

@@ -8,12 +8,13 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
+from tempfile import gettempdir
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..config import PrepareConfig
 from ..console import progress
@@ -21,16 +22,19 @@ from ..core.image import read_bytes, read_image
 from ..core.manifest import SPLITS, Dataset, Row, fingerprint
 from ..errors import ImageError
 from .candidate import one_line, readable
-from .duplicates import alike, correlations
-from .hamming import hash_bits, near_pairs
-from .inspect import look_closely, perceptual_hash
+from .columns import Some
+from .duplicates import families_of, find_near
+from .inspect import look_closely, perceptual_hashes
+from .likeness import Greys, Indices
 from .placement import leaks
+from .sight import small_grey
+from .spool import GreysOf, spooled
 
 BATCH = 256  # copies handed to the threads at once
 SHOWN = 20  # lines of each kind that a person sees
 # A written copy's hash differs from its source's by 2 bits of 64 at most (2,055 photos), so two
 # copies are called alike only where their sources were surely so.
-MARGIN_BITS, MARGIN_CORRELATION = 4, 0.02
+MARGIN_BITS = 4
 SYSTEM_FILES = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 
 KINDS = {
@@ -62,6 +66,7 @@ class _Look:
 
     sha256: str | None = None
     phash: int | None = None
+    mirror: int | None = None
     kind: str | None = None
     detail: str = ""
 
@@ -129,16 +134,12 @@ def _look(data: Dataset, row: Row) -> _Look:
             return _Look(kind="missing", detail=f"the copy of {row.path} is gone")
         content = read_bytes(path)
         sha256 = hashlib.sha256(content).hexdigest()
-        phash = perceptual_hash(_grey(content))
+        hashes = perceptual_hashes(look_closely(read_image(content))[0])
     except (ImageError, OSError) as error:
         return _Look(kind="unreadable", detail=str(error))
     if row.copy_sha256 not in (None, sha256):
-        return _Look(sha256, phash, "changed", f"not the copy of {row.path} that was written")
-    return _Look(sha256, phash)
-
-
-def _grey(content: bytes | Path) -> NDArray[np.uint8]:
-    return look_closely(read_image(content))[0]
+        return _Look(sha256, *hashes, "changed", f"not the copy of {row.path} that was written")
+    return _Look(sha256, *hashes)
 
 
 def _copies(rows: Sequence[Row], looks: Sequence[_Look]) -> Iterator[Fault]:
@@ -198,25 +199,36 @@ def _same_bytes(rows: Sequence[Row], looks: Sequence[_Look]) -> Iterator[Fault]:
 
 
 def _near_copies(data: Dataset, rows: Sequence[Row], looks: Sequence[_Look]) -> Iterator[Fault]:
-    """Pairs on two sides that look the same, and that no group and no hash of bytes gave away."""
+    """Pictures on two sides that look the same, by the rule that groups them, and that no group
+    and no hash of bytes gave away."""
     good = np.array([i for i, look in enumerate(looks) if look.phash is not None], np.int64)
     if len(good) < 2:
         return
-    hashes = np.array([looks[i].phash for i in good], np.uint64)
-    pairs = near_pairs(hashes, max(0, _near_distance(data) - MARGIN_BITS))
-    bits, pairs = hash_bits(hashes, pairs), good[pairs]
-    unsaid = np.array([_unsaid(rows, looks, a, b) for a, b in pairs.tolist()], np.bool_)
-    bits, pairs = bits[unsaid], pairs[unsaid]
-    places, inverse = np.unique(pairs, return_inverse=True)
+    hashes, mirrored = (np.array([getattr(looks[i], name) for i in good], np.uint64)
+                        for name in ("phash", "mirror"))  # fmt: skip
+    distance = max(0, _near_distance(data) - MARGIN_BITS)
+    with _greys(data, Some(rows, good)) as greys:
+        near = find_near(hashes, mirrored, greys, None, distance).near
+    for family in families_of(len(good), near):
+        heads: dict[str | None, int] = {}  # the first picture of each split
+        for i in sorted(good[family].tolist(), key=lambda i: SPLITS.index(rows[i].split or "")):
+            other = next((j for j in heads.values() if _unsaid(rows, looks, i, j)), None)
+            heads.setdefault(rows[i].split, i)
+            if other is not None:
+                detail = f"looks the same as {rows[other].file} in {rows[other].split}"
+                yield Fault("near_leak", rows[i].file or rows[i].path, detail)
+
+
+@contextmanager
+def _greys(data: Dataset, rows: Sequence[Row]) -> Iterator[GreysOf]:
     with ThreadPoolExecutor() as threads:
-        greys = list(threads.map(lambda i: _grey(data.picture(rows[i])), places.tolist()))
-    if not greys:
-        return
-    likeness = correlations(np.stack(greys), inverse.reshape(-1, 2)) - MARGIN_CORRELATION
-    for a, b in pairs[alike(bits + MARGIN_BITS, likeness)].tolist():
-        one, other = sorted((rows[a], rows[b]), key=lambda row: SPLITS.index(row.split or ""))
-        detail = f"looks the same as {one.file} in {one.split}"
-        yield Fault("near_leak", other.file or other.path, detail)
+
+        def read(places: Indices) -> Greys:
+            files = (data.picture(rows[i]) for i in places.tolist())
+            return np.stack(list(threads.map(small_grey, files)))
+
+        with spooled(len(rows), read, Path(gettempdir())) as remembered:
+            yield remembered
 
 
 def _near_distance(data: Dataset) -> int:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..config import PrepareConfig
 from ..core.manifest import SPLITS, Row
 from .bursts import burst_pairs
+from .columns import Records, Some, families_by
 from .decisions import (
     Chosen,
     Decision,
@@ -20,14 +22,15 @@ from .decisions import (
     right_ones,
     unheeded,
 )
-from .duplicates import find_near, groups_of
+from .duplicates import Copies, families_of, find_near, groups_of
 from .hamming import Pairs
-from .inspect import Finding
 from .placement import Earlier, leak_notes, place, reject_bridges, survivors
 from .sight import Sight
+from .table import Seen
 from .vectors import Features
 
-Pair = tuple[int, int]
+Places = NDArray[np.int64]
+NONE: Pairs = np.zeros((0, 2), np.int64)
 
 
 @dataclass(frozen=True)
@@ -44,106 +47,69 @@ class Help:
 
 
 def decide(
-    findings: Sequence[Finding], config: PrepareConfig, help: Help = Help()
-) -> tuple[list[Row], list[str]]:
-    """One row per finding, in order: rejected with a reason, or kept with a group, a split and
+    seen: Seen, config: PrepareConfig, help: Help = Help()
+) -> tuple[Records[Row], list[str]]:
+    """The rows of what was seen, each rejected with a reason, or kept with a group, a split and
     flags for a person to look at. Also notes on what a person should know.
 
     A person's decisions come before anything is judged.
     """
-    findings, chosen, notes = apply_decisions(findings, help.decisions)
-    rows = [_row(finding, config) for finding in findings]
-    good = [i for i, f in enumerate(findings) if f.reason is None and f.phash is not None]
-    features = help.sight.features([rows[i] for i in good]) if help.sight else None
-    near, same = _pairs(findings, rows, good, features, config.near_distance, help.sight)
-    _reject_conflicts(rows, [*same, *_equal_bytes(rows)], chosen)
-    notes += _reject_exact(rows)
-    notes += reject_bridges(rows, lambda: [*near, *_bursts(rows, config)], help.earlier)
+    rows = seen.rows
+    chosen, notes = apply_decisions(rows, help.decisions)
+    for i, row in enumerate(rows):
+        if not row.kept:
+            rows.change(i, group=None, split=None)
+    good = np.array([i for i, row in enumerate(rows) if row.kept and row.phash], np.int64)
+    features = help.sight.features(Some(rows, good)) if help.sight else None
+    near, same = _pairs(seen, good, features, config.near_distance, help.sight)
+    equal = families_by(rows, lambda row: row.sha256 if row.kept else None).values()
+    _reject_conflicts(rows, np.concatenate([same, _links(equal)]), chosen)
+    notes += _reject_exact(rows, equal)
+    notes += reject_bridges(rows, lambda: [*near.tolist(), *_bursts(rows, config)], help.earlier)
     _group(rows, near, config, chosen, help.earlier)
     notes += place(rows, config, help.earlier)
     if features is not None:
-        _flag(rows, good, features, findings, help.decisions, config.seed)
+        _flag(seen, good, features, help.decisions, config.seed)
     return rows, notes + unheeded(rows, chosen) + leak_notes(rows)
 
 
 def _flag(
-    rows: list[Row],
-    kept: Sequence[int],
-    features: Features,
-    findings: Sequence[Finding],
-    decisions: Sequence[Decision],
-    seed: int,
+    seen: Seen, good: Places, features: Features, decisions: Sequence[Decision], seed: int
 ) -> None:
     from .flagging import flag  # cleanlab and scikit-learn, which take seconds to import
 
-    seen = [n for n, i in enumerate(kept) if rows[i].kept]
-    places = [kept[n] for n in seen]
-    lines = [q.lines if (q := findings[i].quality) else 0.0 for i in places]
-    flag(rows, places, features[seen], lines, reviewed(rows, decisions), seed)
-
-
-def _row(finding: Finding, config: PrepareConfig) -> Row:
-    width, height = finding.size or (None, None)
-    quality = finding.quality
-    return Row(
-        path=finding.candidate.path,
-        label=finding.candidate.label,
-        status="rejected" if finding.reason else "kept",
-        reason=finding.reason,
-        detail=finding.detail,
-        sha256=finding.sha256,
-        bytes=finding.bytes,
-        format=finding.format,
-        width=width,
-        height=height,
-        mode=finding.mode,
-        group=None if finding.reason else finding.candidate.group,
-        split=None if finding.reason else finding.candidate.split,
-        phash=None if finding.phash is None else f"{finding.phash:016x}",
-        brightness=quality.brightness if quality else None,
-        contrast=quality.contrast if quality else None,
-        sharpness=quality.sharpness if quality else None,
-        captured=finding.captured,
-        camera=finding.camera,
-        quality=", ".join(quality.flags(config)) or None if quality else None,
-        copy_sha256=finding.copy_sha256,
+    kept = np.array([seen.rows[i].kept for i in good.tolist()], np.bool_)
+    places = good[kept]
+    features = features if kept.all() else features[kept]
+    flag(
+        seen.rows,
+        places.tolist(),
+        features,
+        seen.lines[places],
+        reviewed(seen.rows, decisions),
+        seed,
     )
 
 
 def _pairs(
-    findings: Sequence[Finding],
-    rows: Sequence[Row],
-    good: Sequence[int],
-    features: Features | None,
-    distance: int,
-    sight: Sight | None,
-) -> tuple[list[Pair], list[Pair]]:
+    seen: Seen, good: Places, features: Features | None, distance: int, sight: Sight | None
+) -> Copies:
     """Near-duplicates among the `good`, and pairs that are one photo."""
     if len(good) < 2 or sight is None:
-        return [], []
-    hashes = np.array([findings[i].phash or 0 for i in good], np.uint64)
-    mirrored = np.array([findings[i].mirror or 0 for i in good], np.uint64)
-    with sight.greys([rows[i] for i in good]) as greys:
-        copies = find_near(hashes, mirrored, greys, features, distance)
-    return _tuples(good, copies.near), _tuples(good, copies.same)
+        return Copies(NONE, NONE)
+    with sight.greys(Some(seen.rows, good)) as greys:
+        copies = find_near(seen.hashes[good], seen.mirrored[good], greys, features, distance)
+    return Copies(good[copies.near], good[copies.same])
 
 
-def _tuples(good: Sequence[int], pairs: Pairs) -> list[Pair]:
-    return [(good[a], good[b]) for a, b in pairs.tolist()]
+def _links(families: Iterable[Sequence[int]]) -> Pairs:
+    links = [(family[0], i) for family in families for i in family[1:]]
+    return np.array(links, np.int64).reshape(-1, 2)
 
 
-def _equal_bytes(rows: Sequence[Row]) -> list[Pair]:
-    first: dict[str, int] = {}
-    kept = [(i, row.sha256) for i, row in enumerate(rows) if row.kept and row.sha256]
-    return [(first[sha], i) for i, sha in kept if first.setdefault(sha, i) != i]
-
-
-def _reject_conflicts(rows: list[Row], same: Iterable[Pair], chosen: Chosen) -> None:
+def _reject_conflicts(rows: Records[Row], same: Pairs, chosen: Chosen) -> None:
     """The same photo under two labels: unless a person said which is right, all its copies go."""
-    members = defaultdict(list)
-    for index, root in enumerate(groups_of(len(rows), same)):
-        members[root].append(index)
-    for group in members.values():
+    for group in families_of(len(rows), same):
         labels = sorted({rows[i].label for i in group})
         if len(labels) < 2:
             continue
@@ -151,21 +117,18 @@ def _reject_conflicts(rows: list[Row], same: Iterable[Pair], chosen: Chosen) -> 
                  for i in group}  # fmt: skip
         for i in set(group) - right_ones(rows, group, chosen):
             detail = f"the same photo is filed under {' and '.join(labels)}"
-            rows[i] = _rejected(rows[i], "conflict", detail, paths[i])
+            _reject(rows, i, "conflict", detail, paths[i])
 
 
-def _reject_exact(rows: list[Row]) -> list[str]:
+def _reject_exact(rows: Records[Row], equal: Iterable[Sequence[int]]) -> list[str]:
     """Of the same bytes one stays: the one that a person put into test, then validation."""
-    first: dict[str, Row] = {}
     crossing = 0
-    for i in sorted(range(len(rows)), key=lambda i: -SPLITS.index(rows[i].split or "train")):
-        row = rows[i]
-        if not row.kept or row.sha256 is None:
-            continue
-        original = first.setdefault(row.sha256, row)
-        if original is not row:
-            crossing += row.split is not None and row.split != original.split
-            rows[i] = _rejected(row, "exact_duplicate", "the same bytes", original.path)
+    for family in equal:
+        left = [i for i in family if rows[i].kept]
+        left.sort(key=lambda i: -SPLITS.index(rows[i].split or "train"))
+        for i in left[1:]:
+            crossing += rows[i].split is not None and rows[i].split != rows[left[0]].split
+            _reject(rows, i, "exact_duplicate", "the same bytes", rows[left[0]].path)
     if not crossing:
         return []
     return [f"the source's own split leaks: {crossing} copies of its validation or test pictures "
@@ -173,45 +136,47 @@ def _reject_exact(rows: list[Row]) -> list[str]:
 
 
 def _group(
-    rows: list[Row],
-    near: Sequence[Pair],
-    config: PrepareConfig,
-    chosen: Chosen,
-    earlier: Earlier | None,
+    rows: Records[Row], near: Pairs, config: PrepareConfig, chosen: Chosen, earlier: Earlier | None
 ) -> None:
     """Give every kept row a group: its own, its source's, or the one of its near-duplicates."""
-    near = [(a, b) for a, b in near if rows[a].kept and rows[b].kept]
+    near = near[[rows[a].kept and rows[b].kept for a, b in near.tolist()]]
     if config.drop_near:
-        roots = survivors(rows, groups_of(len(rows), near), earlier)
-        copies = [(root, i) for i, root in enumerate(roots) if root != i]
-        near = [(root, i) for root, i in copies if kept_by_hand(chosen, i)]
-        for root, i in set(copies) - set(near):
-            rows[i] = _rejected(rows[i], "near_duplicate", "looks the same", rows[root].path)
+        near = _drop_near(rows, near, chosen, earlier)
     named: dict[str, int] = {}
-    links = [*near, *_bursts(rows, config)]
+    links = [*near.tolist(), *_bursts(rows, config)]
     for i, row in enumerate(rows):
         if row.kept and row.group is not None:
             links.append((named.setdefault(row.group, i), i))
-    members = defaultdict(list)
-    for i, root in enumerate(groups_of(len(rows), links)):
-        if rows[i].kept:
-            members[root].append(i)
-    original = {i: root for i, root in enumerate(groups_of(len(rows), near)) if root != i}
-    for group in members.values():
+    original = {i: family[0] for family in families_of(len(rows), near) for i in family[1:]}
+    families = families_of(len(rows), links)
+    tied = {i for family in families for i in family}
+    for family in chain(families, ([i] for i, r in enumerate(rows) if r.kept and i not in tied)):
         # The smallest hash names the group: a renamed or added file doesn't move it.
-        name = "g" + min(rows[i].sha256 or "" for i in group)[:16]
-        for i in group:
-            copy_of = rows[original[i]].path if i in original else None
-            rows[i] = replace(rows[i], group=name, duplicate_of=copy_of)
+        name = "g" + min(rows[i].sha256 or "" for i in family)[:16]
+        for i in family:
+            rows.change(i, group=name)
+    for i, root in original.items():
+        rows.change(i, duplicate_of=rows[root].path)
 
 
-def _bursts(rows: Sequence[Row], config: PrepareConfig) -> Iterator[Pair]:
-    shots = [(row.camera, row.captured) if row.kept else (None, None) for row in rows]
+def _drop_near(rows: Records[Row], near: Pairs, chosen: Chosen, earlier: Earlier | None) -> Pairs:
+    """Reject all but one of each family of near-duplicates; returns the links of what a person
+    keeps."""
+    roots = survivors(rows, groups_of(len(rows), near), earlier)
+    copies = [(root, i) for i, root in enumerate(roots) if root != i]
+    kept = [(root, i) for root, i in copies if kept_by_hand(chosen, i)]
+    for root, i in set(copies) - set(kept):
+        _reject(rows, i, "near_duplicate", "looks the same", rows[root].path)
+    return np.array(kept, np.int64).reshape(-1, 2)
+
+
+def _bursts(rows: Sequence[Row], config: PrepareConfig) -> Iterator[tuple[int, int]]:
+    shots = ((row.camera, row.captured) if row.kept else (None, None) for row in rows)
     return burst_pairs(shots, config.burst_seconds)
 
 
-def _rejected(row: Row, reason: str, detail: str, duplicate_of: str) -> Row:
-    return replace(
-        row, status="rejected", reason=reason, detail=detail, duplicate_of=duplicate_of,
+def _reject(rows: Records[Row], place: int, reason: str, detail: str, duplicate_of: str) -> None:
+    rows.change(
+        place, status="rejected", reason=reason, detail=detail, duplicate_of=duplicate_of,
         group=None, split=None,
     )  # fmt: skip

@@ -6,13 +6,13 @@ import csv
 import io
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, fields, replace
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from ..core.bundle import write_text
 from ..core.manifest import Row
 from ..errors import InputError, UsageError, explain_os_error, nearest
-from .inspect import Finding
+from .columns import Records
 
 FILE = "decisions.csv"  # its name in a DATASET
 KINDS = ("keep", "drop", "relabel")
@@ -128,34 +128,37 @@ def write_decisions(path: Path, decisions: Iterable[Decision]) -> None:
 
 
 def apply_decisions(
-    findings: Sequence[Finding], decisions: Iterable[Decision]
-) -> tuple[list[Finding], dict[int, Decision], list[str]]:
-    """The findings as a person wants them; the decision that goes for each place; and notes.
+    rows: Records[Row], decisions: Iterable[Decision]
+) -> tuple[dict[int, Decision], list[str]]:
+    """Makes the rows what a person wants; returns the decision that goes for each place, and notes.
 
     A decision is about content: files with the same bytes and label follow it, unless they have
     their own. Raises `UsageError` for a new label that is no class.
     """
-    own, stale = _matched(findings, decisions)
-    _check_labels(own.values(), {f.candidate.label for f in findings})
-    of_content = {(findings[i].sha256, d.label): d for i, d in own.items() if findings[i].sha256}
+    given = list(decisions)
+    if not given:
+        return {}, []
+    own, stale = _matched(rows, given)
+    _check_labels(own.values(), {row.label for row in rows})
+    of_content = {(rows[i].sha256, d.label): d for i, d in own.items() if rows[i].sha256}
     chosen = dict(own)
-    for i, finding in enumerate(findings):
-        if twin := of_content.get((finding.sha256, finding.candidate.label)):
+    for i, row in enumerate(rows):
+        if twin := of_content.get((row.sha256, row.label)):
             chosen.setdefault(i, twin)
-    decided = [_decided(f, chosen[i]) if i in chosen else f for i, f in enumerate(findings)]
-    return decided, chosen, [_stale_note(stale)] if stale else []
+    for i, decision in chosen.items():
+        rows.change(i, **_changes(rows[i], decision))
+    return chosen, [_stale_note(stale)] if stale else []
 
 
-def _matched(
-    findings: Sequence[Finding], decisions: Iterable[Decision]
-) -> tuple[dict[int, Decision], int]:
+def _matched(rows: Sequence[Row], decisions: Sequence[Decision]) -> tuple[dict[int, Decision], int]:
     """The decision of each place that has one, and how many have none."""
-    places = {(f.candidate.path, f.candidate.label): i for i, f in enumerate(findings)}
+    wanted = {(d.path, d.label) for d in decisions}
+    places = {key: i for i, row in enumerate(rows) if (key := (row.path, row.label)) in wanted}
     own: dict[int, Decision] = {}
     stale = 0
     for decision in decisions:
         place = places.get((decision.path, decision.label))
-        if place is None or not decision.goes_for(findings[place].sha256):
+        if place is None or not decision.goes_for(rows[place].sha256):
             stale += 1
         else:
             own[place] = decision
@@ -177,15 +180,14 @@ def _check_labels(decisions: Iterable[Decision], classes: set[str]) -> None:
             )
 
 
-def _decided(finding: Finding, decision: Decision) -> Finding:
+def _changes(row: Row, decision: Decision) -> dict[str, str | None]:
+    """The fields of the row that the decision changes."""
     if decision.decision == "drop":
-        return finding if finding.reason else replace(
-            finding, reason="dropped", detail="a person's decision"
-        )  # fmt: skip
-    candidate = replace(finding.candidate, label=decision.target or finding.candidate.label)
-    if decision.decision == "keep" and finding.reason == REVIVED:
-        return replace(finding, reason=None, detail=None)
-    return replace(finding, candidate=candidate)
+        dropped = {"status": "rejected", "reason": "dropped", "detail": "a person's decision"}
+        return {} if row.reason else {**dropped}
+    if decision.decision == "keep" and row.reason == REVIVED:
+        return {"status": "kept", "reason": None, "detail": None}
+    return {"label": decision.target or row.label}
 
 
 def kept_by_hand(chosen: Chosen, place: int) -> bool:
@@ -220,6 +222,8 @@ def reviewed(rows: Iterable[Row], decisions: Iterable[Decision]) -> set[tuple[st
     judged = [d for d in decisions if d.target is not None]
     contents = {(d.sha256, d.target) for d in judged if d.sha256}
     places = {(d.path, d.target) for d in judged if not d.sha256}
+    if not judged:
+        return set()
     return {
         (row.path, row.label)
         for row in rows
@@ -229,9 +233,14 @@ def reviewed(rows: Iterable[Row], decisions: Iterable[Decision]) -> set[tuple[st
 
 def source_labels(rows: Sequence[Row], decisions: Iterable[Decision]) -> list[str]:
     """The label that each row had in its source, before the decisions that made the rows."""
-    places = {(row.path, row.label): i for i, row in reversed(list(enumerate(rows)))}
+    made = list(decisions)
+    wanted = {(d.path, label) for d in made for label in (d.label, d.new_label)}
+    places: dict[tuple[str, str], int] = {}
+    for i, row in enumerate(rows if made else ()):
+        if (row.path, row.label) in wanted:
+            places.setdefault((row.path, row.label), i)
     labels = [row.label for row in rows]
-    for decision in decisions:
+    for decision in made:
         if decision.decision != "relabel" or (decision.path, decision.label) in places:
             continue
         place = places.get((decision.path, decision.new_label))

@@ -21,14 +21,12 @@ from .likeness import MIDDLE, Greys, Indices, likeness, shrunk
 from .neighbours import nearest
 from .vectors import Features
 
-BATCH = 8192  # candidate pairs whose pictures are in memory at once: 64 MB
+BATCH = 8192  # candidate pairs between two looks at what is tied together by now
+SEEN_AT_ONCE = 512  # pairs whose pictures are in memory at once: 4 MB
 # Least agreement of the detail of a copy and its original. Measured on 1,631 photos, many of them
 # of similar dishes: of mirrored, cropped, framed, captioned, grey and slightly turned copies 99 %
 # have more than 0.79; of all 1.3 million pairs of strangers none has more than 0.4.
 COPY = 0.7
-# Least correlation of the 32 x 32 grey pictures, by bits of difference. Measured on 2,080 photos:
-# true copies have 0.87 or more up to 6 bits and 0.93 or more beyond; strangers up to 0.86 at 10.
-NEAR_BITS, NEAR_CORRELATION, FAR_CORRELATION = 6, 0.87, 0.92
 SAME_BITS, SAME_CORRELATION = 2, 0.98  # the same photo, saved again
 
 
@@ -80,8 +78,8 @@ def _by_hash(
 
 def _batches(pairs: Pairs, greys: Callable[[Indices], Greys]) -> Iterator[tuple[Greys, Pairs]]:
     """The pictures of some pairs at a time, and the pairs as places among them."""
-    for start in range(0, len(pairs), BATCH):
-        used, places = np.unique(pairs[start : start + BATCH], return_inverse=True)
+    for start in range(0, len(pairs), SEEN_AT_ONCE):
+        used, places = np.unique(pairs[start : start + SEEN_AT_ONCE], return_inverse=True)
         yield greys(used), places.reshape(-1, 2)
 
 
@@ -105,11 +103,11 @@ def _verified(
             advance(len(some))
             some = some[root[some[:, 0]] != root[some[:, 1]]]
             some = some[np.lexsort(some.T[::-1])]
-            for pictures, places in _batches(some, greys):
-                copies = some[likeness(pictures, places) >= COPY]
-                if len(copies):
-                    near = np.concatenate([near, copies])
-                    root = _roots(count, near)
+            alike = [likeness(*batch) >= COPY for batch in _batches(some, greys)]
+            copies = some[np.concatenate([np.zeros(0, np.bool_), *alike])]
+            if len(copies):
+                near = np.concatenate([near, copies])
+                root = _roots(count, near)
     return near
 
 
@@ -128,15 +126,26 @@ def groups_of(count: int, pairs: Pairs | Iterable[tuple[int, int]]) -> list[int]
     return _roots(count, links.reshape(-1, 2)).tolist() if count else []
 
 
+def families_of(count: int, pairs: Pairs | Iterable[tuple[int, int]]) -> list[list[int]]:
+    """The families of more than one among `count` items that pairs link: their members in order,
+    the family with the smallest member first."""
+    root = np.asarray(groups_of(count, pairs), np.int64)
+    others = np.flatnonzero(root != np.arange(count))
+    found: dict[int, list[int]] = {}
+    for i, first in zip(others.tolist(), root[others].tolist(), strict=True):
+        found.setdefault(first, [first]).append(i)
+    return [found[first] for first in sorted(found)]
+
+
 def correlations(greys: NDArray[np.generic], pairs: Pairs) -> NDArray[np.float64]:
     """Pearson correlation of the grey pictures [N, S, S] of each pair, [P]; 0 for a flat one."""
     result = np.zeros(len(pairs))
-    for start in range(0, len(pairs), 4096):
-        part = pairs[start : start + 4096]
+    for start in range(0, len(pairs), SEEN_AT_ONCE):
+        part = pairs[start : start + SEEN_AT_ONCE]
         x, y = (_centred(greys[part[:, side]]) for side in (0, 1))
         norm = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
         product = (x * y).sum(axis=1)
-        result[start : start + 4096] = np.divide(
+        result[start : start + SEEN_AT_ONCE] = np.divide(
             product, norm, out=np.zeros(len(part)), where=norm > 0
         )
     return result
@@ -145,9 +154,3 @@ def correlations(greys: NDArray[np.generic], pairs: Pairs) -> NDArray[np.float64
 def _centred(greys: NDArray[np.generic]) -> NDArray[np.float64]:
     flat = greys.reshape(len(greys), -1).astype(np.float64)
     return np.asarray(flat - flat.mean(axis=1, keepdims=True), np.float64)
-
-
-def alike(bits: NDArray[np.int64], correlation: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which pairs are near-duplicates: the farther the hashes, the surer the pictures must be."""
-    least = np.where(bits <= NEAR_BITS, NEAR_CORRELATION, FAR_CORRELATION)
-    return np.asarray(correlation >= least, np.bool_)

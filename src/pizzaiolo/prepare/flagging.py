@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
-from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..config import TrainConfig
-from ..core.manifest import Row
+from .columns import amend
 from .label_noise import suspects
 from .outliers import graphic_signs, outliers, printed_head
+from .table import Rows
 from .vectors import Features
 
 
 def flag(
-    rows: list[Row],
+    rows: Rows,
     places: Sequence[int],
     features: Features,
-    lines: Sequence[float],
+    lines: NDArray[np.float64],
     reviewed: Container[tuple[str, str]],
     seed: int,
 ) -> None:
@@ -27,7 +28,7 @@ def flag(
     """
     labels = [rows[i].label for i in places]
     groups = [rows[i].group or rows[i].path for i in places]
-    signs = graphic_signs(features, printed_head(TrainConfig().model), np.asarray(lines))
+    signs = graphic_signs(features, printed_head(TrainConfig().model), lines)
     odd = outliers(features, labels, groups, signs)
     for place, score in zip(odd.indices, odd.scores, strict=True):
         _mark(rows, places[place], reviewed, outlier=round(float(score), 4))
@@ -39,8 +40,8 @@ def flag(
 
 
 def _mark(
-    rows: list[Row], place: int, reviewed: Container[tuple[str, str]], **flags: float | str
+    rows: Rows, place: int, reviewed: Container[tuple[str, str]], **flags: float | str
 ) -> None:
     row = rows[place]
     if (row.path, row.label) not in reviewed:
-        rows[place] = replace(row, **flags)  # type: ignore[arg-type]
+        amend(rows, place, **flags)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from .quality import Quality, channel_moments, measure
 
 GREY_SIDE = 32  # the small grey picture that hashes and checks look at
 DETAIL_SIDE = 256  # short side at which contrast and sharpness are measured
+MEASURES = tuple(field.name for field in fields(Quality))
 _AS_REASON = {"too_many_pixels": "unreadable", "too_many_bytes": "unreadable"}
 
 
@@ -55,7 +56,7 @@ class Finding:
 
     def facts(self) -> dict[str, Any]:
         """What depends on the content alone, JSON-ready; `recalled` makes it a finding again."""
-        quality = None if self.quality is None else asdict(self.quality)
+        quality = self.quality and {name: getattr(self.quality, name) for name in MEASURES}
         names = ("reason", "detail", "sha256", "bytes", "format", "mode", "size", "phash", "mirror",
                  "channels", "captured", "camera", "copy_sha256")  # fmt: skip
         return {**{n: getattr(self, n) for n in names}, "quality": quality}
@@ -107,14 +108,14 @@ def _look(found: Finding, data: bytes, staging: Path, config: PrepareConfig) -> 
     written = _encoded(copy, config)
     write_copy(copy_path(staging, found.sha256 or "", config), written)
     grey, quality = look_closely(copy if min(copy.size) >= DETAIL_SIDE else image)
-    turned = header.orientation >= 5
+    turned, hashes = header.orientation >= 5, perceptual_hashes(grey)
     return replace(
         found,
         format=header.format,
         mode=header.mode,
         size=(header.height, header.width) if turned else (header.width, header.height),
-        phash=perceptual_hash(grey),
-        mirror=perceptual_hash(grey[:, ::-1]),
+        phash=hashes[0],
+        mirror=hashes[1],
         quality=quality,
         channels=channel_moments(np.asarray(copy.histogram())),
         captured=header.captured,
@@ -158,15 +159,26 @@ def _dct_rows(count: int, side: int) -> NDArray[np.float64]:
 
 
 _DCT = _dct_rows(8, GREY_SIDE)
+_MIRRORED = np.where(np.arange(8) % 2, -1.0, 1.0)  # a mirror turns the sign of odd frequencies
 
 
 def perceptual_hash(grey: NDArray[np.uint8]) -> int:
     """pHash, 64 bits: which of the 8 x 8 lowest DCT terms lie over their median (Zauner 2010)."""
+    return perceptual_hashes(grey)[0]
+
+
+def perceptual_hashes(grey: NDArray[np.uint8]) -> tuple[int, int]:
+    """The pHash of a grey picture [32, 32] and that of its mirror image."""
     # einsum, not BLAS, and rounded: the same bits on every machine and in every process, where a
     # term is nothing but rounding as well (a symmetric picture has many)
-    low = np.einsum("ij,jk,lk->il", _DCT, grey.astype(np.float64), _DCT, optimize=False)
-    low = low.ravel().round(6)
-    bits = low > np.median(low[1:])
+    half = np.einsum("ij,jk->ik", _DCT, grey.astype(np.float64))
+    low = np.einsum("ik,lk->il", half, _DCT).round(6)
+    return _hash_of(low), _hash_of(low * _MIRRORED)
+
+
+def _hash_of(low: NDArray[np.float64]) -> int:
+    terms = low.ravel()
+    bits = terms > np.sort(terms[1:])[31]  # the median of 63
     return int.from_bytes(np.packbits(bits).tobytes(), "big")
 
 

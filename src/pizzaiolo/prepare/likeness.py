@@ -21,7 +21,8 @@ Indices = NDArray[np.int64]
 
 SIDE, MIDDLE, COARSE = 64, 32, 16  # sides of the grey pictures, from fine to coarse
 SHARP_STEPS, STEPS = 12, 20  # of the alignment at 64 x 64 and at 32 x 32
-PAIRS_AT_ONCE, ALIGNED_AT_ONCE = 1024, 128  # 100 MB of views at most; 50 MB of slopes
+PAIRS_AT_ONCE, ALIGNED_AT_ONCE = 128, 32  # 9 MB of views at most; 12 MB of slopes
+VIEWED_AT_ONCE = 32  # pictures: 4 MB half way
 # Measured with 2,860 hard copies of 1,400 photos (mirrored, cropped to 76 or 88 % of each side,
 # framed, captioned, grey, turned by 3 degrees, and two of these at once) and with each photo's 8
 # nearest strangers. Start: 99 % of the copies have more than 0.35, of the strangers 8 %.
@@ -122,11 +123,15 @@ def _view_rows() -> tuple[Reals, Reals]:
 def views(greys: Greys) -> Reals:
     """The detail of every view of grey pictures [K, 64, 64]: unit vectors [K, V, 256]."""
     rows, columns = _view_rows()
-    pictures = greys.astype(np.float32)[:, None]
-    small = np.asarray(rows @ pictures @ columns.transpose(0, 2, 1), np.float32)
-    found = detail(small, COARSE / 8).reshape(len(greys), len(VIEWS), -1)
+    found = np.empty((len(greys), len(VIEWS), COARSE * COARSE), np.float32)
+    for start in range(0, len(greys), VIEWED_AT_ONCE):
+        part = slice(start, start + VIEWED_AT_ONCE)
+        pictures = greys[part].astype(np.float32)[:, None]
+        small = np.asarray(rows @ pictures @ columns.transpose(0, 2, 1), np.float32)
+        found[part] = detail(small, COARSE / 8).reshape(-1, len(VIEWS), COARSE * COARSE)
     found -= found.mean(-1, keepdims=True)
-    return np.asarray(found / (np.linalg.norm(found, axis=-1, keepdims=True) + 1e-6))
+    found /= np.linalg.norm(found, axis=-1, keepdims=True) + 1e-6
+    return found
 
 
 def _best_start(seen: Reals, pairs: Indices) -> Start:

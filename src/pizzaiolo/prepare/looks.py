@@ -22,7 +22,7 @@ from ..core.bundle import cache_folder
 from ..core.store import Store
 from ..errors import explain_os_error
 
-VERSION = 1  # of what a look measures: another number makes all pictures be looked at again
+VERSION = 2  # of what a look measures: another number makes all pictures be looked at again
 
 
 def copy_path(staging: Path, sha256: str, config: PrepareConfig) -> Path:

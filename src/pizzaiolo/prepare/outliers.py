@@ -39,13 +39,11 @@ COMMON = 1.5  # standard deviations over the upper quartile of its class are no 
 class Outliers:
     """Pictures that look irrelevant, the surest first.
 
-    `indices` [F] are their places, `scores` [F] how sure that is (0.5 to 1), `graphic` [F] whether
-    it is for looking like a graphic, a screen or a package.
+    `indices` [F] are their places, `scores` [F] how sure that is (0.5 to 1).
     """
 
     indices: NDArray[np.int64]
     scores: Values
-    graphic: NDArray[np.bool_]
 
 
 def outliers(
@@ -59,12 +57,11 @@ def outliers(
     _, group = np.unique(np.asarray(groups), return_inverse=True)
     members = [np.flatnonzero(codes == code) for code in range(len(names))]
     far = _far(features, members, group)
-    graphic = _over(signs, members)
-    strength = np.maximum(far, graphic)
+    strength = np.maximum(far, _over(signs, members))
     places = np.flatnonzero(strength > 0)
     ranked = places[np.argsort(-strength[places], kind="stable")]
     scores = 1 - 0.5 * np.exp(-strength[ranked])
-    return Outliers(ranked, scores, graphic[ranked] > 0)
+    return Outliers(ranked, scores)
 
 
 def graphic_signs(features: Features, head: tuple[Features, float], lines: Values) -> Values:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from scipy.cluster.hierarchy import DisjointSet
 
 from ..config import PrepareConfig, to_dict
-from ..core.manifest import SPLITS, Dataset, Row
+from ..core.manifest import SPLITS, Row, read_columns, read_facts
 from ..errors import DatasetError, SourceError
+from .columns import amend, families_by
 from .split import assign_splits
+from .table import Rows
 
 Pair = tuple[int, int]
 Earlier = Mapping[str, str]  # the split of each picture of an earlier data set, by sha256
@@ -27,16 +30,18 @@ def earlier_splits(out: Path | str, config: PrepareConfig) -> dict[str, str]:
     Empty where there is none, and where it was dealt with other settings.
     """
     try:
-        data = Dataset.open(out)
+        settings = read_facts(Path(out)).get("settings", {})
+        wanted = to_dict(config)
+        for name in DEALT_BY:
+            made_with = settings.get(name)
+            made_with = tuple(made_with) if isinstance(made_with, list) else made_with
+            if made_with != wanted[name]:
+                return {}
+        columns = read_columns(Path(out) / "manifest.parquet", ("sha256", "status", "split"))
+        return {sha: sys.intern(split) for sha, status, split in columns
+                if status == "kept" and sha and split}  # fmt: skip
     except DatasetError:
         return {}
-    wanted = to_dict(config)
-    for name in DEALT_BY:
-        made_with = data.settings.get(name)
-        made_with = tuple(made_with) if isinstance(made_with, list) else made_with
-        if made_with != wanted[name]:
-            return {}
-    return {row.sha256: row.split for row in data.rows if row.kept and row.sha256 and row.split}
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ class _Plan:
 
 
 def reject_bridges(
-    rows: list[Row], near: Callable[[], Iterable[Pair]], earlier: Earlier | None = None
+    rows: Rows, near: Callable[[], Iterable[Pair]], earlier: Earlier | None = None
 ) -> list[str]:
     """Reject new pictures that would tie pictures of two splits together; none has to move.
 
@@ -78,18 +83,27 @@ def reject_bridges(
     sides = {i: side for i, side in enumerate(known) if side}
     if len(set(sides.values())) < 2:
         return []
-    count, order = 0, [row.sha256 or "" for row in rows]
-    while found := bridges(_links(rows, near()), sides, order):
+    count = 0
+    while found := _bridges(rows, near(), sides):
         count += len(found)
         for i, tied in found.items():
             splits = " and of ".join(sides[place] for place in tied)
-            rows[i] = replace(
-                rows[i], status="rejected", reason="near_duplicate", group=None, split=None,
+            amend(
+                rows, i, status="rejected", reason="near_duplicate", group=None, split=None,
                 detail=f"ties pictures of {splits} together", duplicate_of=rows[tied[0]].path,
             )  # fmt: skip
     if not count:
         return []
     return [f"{count} pictures look like some of two splits and are rejected: none moves"]
+
+
+def _bridges(
+    rows: Rows, near: Iterable[Pair], sides: Mapping[int, str]
+) -> dict[int, tuple[int, ...]]:
+    links = list(_links(rows, near))
+    tied = {i for pair in links for i in pair}
+    order = {i: rows[i].sha256 or "" for i in tied if i >= 0}
+    return bridges(links, {i: sides[i] for i in tied & sides.keys()}, order)
 
 
 def _links(rows: Sequence[Row], near: Iterable[Pair]) -> Iterator[Pair]:
@@ -102,7 +116,7 @@ def _links(rows: Sequence[Row], near: Iterable[Pair]) -> Iterator[Pair]:
 
 
 def bridges(
-    links: Iterable[Pair], sides: Mapping[int, str], order: Sequence[str]
+    links: Iterable[Pair], sides: Mapping[int, str], order: Mapping[int, str]
 ) -> dict[int, tuple[int, ...]]:
     """The places without a side that tie sides together, with a place of each of those sides.
 
@@ -141,7 +155,7 @@ def survivors(rows: Sequence[Row], roots: Sequence[int], earlier: Earlier | None
     return [chosen.get(root, root) for root in roots]
 
 
-def place(rows: list[Row], config: PrepareConfig, earlier: Earlier | None = None) -> list[str]:
+def place(rows: Rows, config: PrepareConfig, earlier: Earlier | None = None) -> list[str]:
     """Give every kept row a split; the rows are grouped. Returns notes.
 
     A person's split stands. Pictures without one keep the split they had `earlier`, or fill
@@ -165,7 +179,7 @@ def place(rows: list[Row], config: PrepareConfig, earlier: Earlier | None = None
         row = rows[i]
         split = chosen.get(i) or row.split or min(own[row.group], key=SPLITS.index)
         moved += plan.earlier.get(row.sha256 or "", split) != split
-        rows[i] = replace(row, split=split)
+        amend(rows, i, split=split)
     if moved:
         notes.append(f"{moved} pictures left the split that they had in the earlier data set: they "
                      "look like others, or a split lacked their class")  # fmt: skip
@@ -214,13 +228,16 @@ def _key(group: Iterable[Row]) -> str:
     return max(size)[2]
 
 
+def look_alikes(rows: Sequence[Row]) -> dict[str, list[int]]:
+    """The groups of more than one kept row, and the places of those."""
+    return families_by(rows, lambda row: row.group or None if row.kept else None)
+
+
 def leaks(rows: Iterable[Row]) -> list[str]:
     """Groups that lie in two splits, as only a person's own split can have it."""
-    splits = defaultdict(set)
-    for row in rows:
-        if row.kept and row.group:
-            splits[row.group].add(row.split)
-    return sorted(group for group, found in splits.items() if len(found) > 1)
+    given = rows if isinstance(rows, Sequence) else list(rows)
+    groups = look_alikes(given)
+    return sorted(g for g, places in groups.items() if len({given[i].split for i in places}) > 1)
 
 
 def leak_notes(rows: Sequence[Row]) -> list[str]:

@@ -5,24 +5,39 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+from collections import deque
 from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import islice
 from multiprocessing.synchronize import Event
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from ..config import PrepareConfig
 from ..console import log
 from ..errors import WorkError, explain_os_error
 from .candidate import Candidate
-from .inspect import Finding, inspect_one
+from .inspect import Finding, inspect_one, recalled
 
-CHUNK = 8
+CHUNK = 16  # files that travel together
+AHEAD = 3  # chunks under way for each process: what is done waits in memory
 MAX_WORKERS = 61  # the most that Windows can wait for
-Task = tuple[Candidate, Path, PrepareConfig]
-_stop: Event | None = None
+Task = tuple[str, tuple[str, str] | None]  # the file, and why it is not there
+Found = tuple[dict[str, Any], bool]  # facts, and whether they are fresh
+
+
+class _Work(NamedTuple):
+    """What a worker process was told when it began."""
+
+    staging: Path
+    config: PrepareConfig
+    stop: Event
+
+
+_work: _Work | None = None
 
 
 def inspect_all(
@@ -36,12 +51,18 @@ def inspect_all(
         staging.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise explain_os_error(error) from None
-    tasks = [(candidate, staging, config) for candidate in candidates]
-    workers = min(config.workers or os.cpu_count() or 1, max(1, len(tasks) // 16), MAX_WORKERS)
+    count = len(candidates)
+    workers = min(config.workers or os.cpu_count() or 1, max(1, count // 16), MAX_WORKERS)
     if workers > 1 and not multiprocessing.current_process().daemon:
-        yield from _in_processes(tasks, workers)
+        yield from _in_processes(candidates, staging, config, workers)
     else:
-        yield from map(_inspect, tasks)
+        yield from _alone(candidates, 0, staging, config)
+
+
+def _alone(
+    candidates: Sequence[Candidate], start: int, staging: Path, config: PrepareConfig
+) -> Iterator[Finding]:
+    return (inspect_one(candidates[i], staging, config) for i in range(start, len(candidates)))
 
 
 def refuse_unguarded() -> None:
@@ -56,22 +77,25 @@ def refuse_unguarded() -> None:
         )
 
 
-def _in_processes(tasks: Sequence[Task], workers: int) -> Iterator[Finding]:
+def _in_processes(
+    candidates: Sequence[Candidate], staging: Path, config: PrepareConfig, workers: int
+) -> Iterator[Finding]:
     """All findings in order. When a process dies, the next files go one by one to find out which
     file killed it; that one is a finding, and the others go on as before."""
     done, careful = 0, False
-    while done < len(tasks):
+    while done < len(candidates):
         try:
-            for finding in _pooled(tasks[done:], 1 if careful else workers):
-                yield replace(finding, candidate=tasks[done][0])  # not the copy that travelled
+            found = _pooled(candidates, done, staging, config, 1 if careful else workers)
+            for facts, fresh in found:
+                yield replace(recalled(candidates[done], facts), fresh=fresh)
                 done += 1
         except _CantStartError:
             log.warning("no worker process can be started; reading with one process")
-            yield from map(_inspect, tasks[done:])
+            yield from _alone(candidates, done, staging, config)
             return
         except BrokenProcessPool:
             if careful:
-                yield Finding(tasks[done][0], "unreadable", "its decoder crashed")
+                yield Finding(candidates[done], "unreadable", "its decoder crashed")
                 done += 1
             careful = not careful
 
@@ -80,10 +104,14 @@ class _CantStartError(Exception):
     """The processes end before they do any work."""
 
 
-def _pooled(tasks: Sequence[Task], workers: int) -> Iterator[Finding]:
+def _pooled(
+    candidates: Sequence[Candidate], start: int, staging: Path, config: PrepareConfig, workers: int
+) -> Iterator[Found]:
     context = multiprocessing.get_context("spawn")
-    stop = context.Event()
-    pool = ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(stop,))
+    work = _Work(staging, config, context.Event())
+    pool = ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(work,))
+    size = 1 if workers == 1 else CHUNK
+    chunks = (range(i, min(i + size, len(candidates))) for i in range(start, len(candidates), size))
     try:
         try:
             with _interrupts_blocked():
@@ -91,13 +119,19 @@ def _pooled(tasks: Sequence[Task], workers: int) -> Iterator[Finding]:
             first.result()
         except BrokenProcessPool:
             raise _CantStartError from None
-        with _interrupts_blocked():
-            findings = pool.map(_inspect_unless_stopped, tasks, chunksize=_chunk(workers))
-        for finding in findings:
-            if finding is not None:
-                yield finding
+
+        def submit(chunk: range) -> Future[list[Found]]:
+            some = (candidates[i] for i in chunk)
+            with _interrupts_blocked():
+                return pool.submit(_inspect, [(str(c.file), c.fault) for c in some])
+
+        waiting = deque(map(submit, islice(chunks, AHEAD * workers)))
+        while waiting:
+            found = waiting.popleft().result()
+            waiting.extend(map(submit, islice(chunks, 1)))
+            yield from found
     finally:
-        stop.set()
+        work.stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
 
 
@@ -114,13 +148,9 @@ def _interrupts_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _chunk(workers: int) -> int:
-    return 1 if workers == 1 else CHUNK
-
-
-def _begin(stop: Event) -> None:
-    global _stop
-    _stop = stop
+def _begin(work: _Work) -> None:
+    global _work
+    _work = work
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
 
 
@@ -128,9 +158,13 @@ def _ready() -> bool:
     return True
 
 
-def _inspect(task: Task) -> Finding:
-    return inspect_one(*task)
-
-
-def _inspect_unless_stopped(task: Task) -> Finding | None:
-    return None if _stop is not None and _stop.is_set() else _inspect(task)
+def _inspect(tasks: Sequence[Task]) -> list[Found]:
+    """What was found in the files; no more than before the stop, of which no one asks then."""
+    assert _work is not None
+    found = []
+    for file, fault in tasks:
+        if _work.stop.is_set():
+            break
+        look = inspect_one(Candidate(Path(file), "", "", fault=fault), _work.staging, _work.config)
+        found.append((look.facts(), look.fresh))
+    return found

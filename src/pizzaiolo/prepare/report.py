@@ -13,7 +13,7 @@ from .. import __version__
 from ..core.labels import human
 from ..core.manifest import SPLITS, Dataset, Row
 from ..core.page import thumbnail, write_page
-from .placement import leaks
+from .placement import leaks, look_alikes
 
 TEMPLATE = Path(__file__).with_name("report.html")
 SIDE = 128  # short side of the small pictures, pixels; about 5 KB each in the page
@@ -56,7 +56,7 @@ def write_report(
         "outliers": _flagged(dataset, "outlier"),
         "poor": _poor(dataset),
         "reasons": _reasons(dataset, files),
-        "groups": _groups(dataset),
+        **_groups(dataset),
         "samples": _samples(dataset),
     }
     write_page(dataset.root / "report.html", TEMPLATE, values)
@@ -158,24 +158,34 @@ def _rejected(row: Row, files: Mapping[str, Path]) -> dict[str, Any]:
     }
 
 
-def _groups(dataset: Dataset) -> list[dict[str, Any]]:
-    members: dict[str, list[Row]] = defaultdict(list)
-    for row in dataset.rows:
-        if row.kept and row.group:
-            members[row.group].append(row)
+def _groups(dataset: Dataset) -> dict[str, Any]:
+    """Look-alikes: `disputed` are those under several labels, `groups` all, the worst first."""
     leaking = set(leaks(dataset.rows))
-    large = [rows for rows in members.values() if len(rows) > 1]
-    large.sort(key=lambda rows: (rows[0].group not in leaking, -len(rows), rows[0].path))
-    return [
-        {
-            "splits": [s for s in SPLITS if any(row.split == s for row in rows)],
-            "labels": sorted({row.label for row in rows}),
-            "leak": rows[0].group in leaking,
-            "more": max(0, len(rows) - MAX_IN_GROUP),
-            "shown": [_kept(dataset, row) for row in rows[:MAX_IN_GROUP]],
-        }
-        for rows in large[:MAX_GROUPS]
-    ]
+    found = [[dataset.rows[i] for i in places] for places in look_alikes(dataset.rows).values()]
+    found.sort(key=lambda rows: (rows[0].group not in leaking, -len(rows), rows[0].path))
+    disputed = [rows for rows in found if len({row.label for row in rows}) > 1]
+
+    def shown(groups: Sequence[Sequence[Row]]) -> list[dict[str, Any]]:
+        return [_group(dataset, rows, rows[0].group in leaking) for rows in groups[:MAX_GROUPS]]
+
+    count = sum(len(rows) for rows in disputed)
+    return {
+        "groups": shown(found),
+        "disputed": {"groups": len(disputed), "pictures": count, "shown": shown(disputed)},
+    }
+
+
+def _group(dataset: Dataset, rows: Sequence[Row], leak: bool) -> dict[str, Any]:
+    first = {row.label: row for row in reversed(rows)}  # one of each label before the others
+    order = [*first.values(), *(row for row in rows if first[row.label] is not row)]
+    return {
+        "splits": [s for s in SPLITS if any(row.split == s for row in rows)],
+        "labels": sorted(first),
+        "leak": leak,
+        "more": max(0, len(rows) - MAX_IN_GROUP),
+        "shown": [{**_kept(dataset, row), "text": row.label} if len(first) > 1
+                  else _kept(dataset, row) for row in order[:MAX_IN_GROUP]],
+    }  # fmt: skip
 
 
 def _samples(dataset: Dataset) -> list[dict[str, Any]]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -18,17 +18,19 @@ from ..core.labels import Labels, guess_positive
 from ..core.manifest import SPLITS, Dataset, Row, fingerprint
 from ..errors import SourceError, UsageError, explain_os_error, nearest
 from .candidate import Candidate
+from .columns import Records
 from .decide import Help, decide
 from .decisions import FILE, read_decisions, write_decisions
 from .inspect import Finding, judged
 from .looks import Looks
-from .placement import earlier_splits
+from .placement import earlier_splits, look_alikes
 from .pool import inspect_all, refuse_unguarded
 from .quality import mean_and_std
 from .report import write_report
 from .review.sheet import replay_command, write_review
 from .sight import CopiesOnDisk
 from .sources.collect import collect
+from .table import FilesOf, Seen
 from .write import STAGING, place_copies, refuse_strangers, write_rejected
 
 REMEMBERED_AT_ONCE = 64  # looks; a killed run loses at most so many
@@ -58,15 +60,15 @@ def prepare(
         except OSError as error:
             raise explain_os_error(error) from None
         folder = stack.enter_context(result_folder(out, "data set", "dataset.json", STAGING))
-        findings = _inspect(collection.candidates, folder / STAGING, config)
+        seen = Seen(_inspect(collection.candidates, folder / STAGING, config), config)
         help = Help(decided, earlier_splits(out, config), CopiesOnDisk(folder / STAGING, config))
-        rows, notes = decide(findings, config, help)
+        rows, notes = decide(seen, config, help)
         dataset = _dataset(folder, rows, config)
         notes = collection.notes + notes
         if not decided and (out / FILE).is_file():
             notes.append(f"{out / FILE} was not asked for: --decisions {out / FILE}")
         summary = {"dataset": str(out), **_summary(dataset, started)}
-        files = {c.path: c.file for c in collection.candidates}
+        files = FilesOf(collection.candidates)
         write_rejected(folder / "rejected.csv", dataset.rows)
         write_report(dataset, summary, notes, files)
         write_review(dataset, summary, decided, files, replay_command(given, out, config))
@@ -74,7 +76,7 @@ def prepare(
             write_decisions(folder / FILE, decided)
         summary["seconds"] = round(time.monotonic() - started, 2)
         counts = {"found": summary["found"], "rejected": summary["rejected"]}
-        dataset.save({**counts, "channels": _channels(findings, dataset), "notes": notes})
+        dataset.save({**counts, "channels": _channels(seen), "notes": notes})
     looks = Looks(config, folder / STAGING)
     looks.moved((r.sha256, out / r.file) for r in dataset.rows if r.sha256 and r.file)
     for note in notes:
@@ -82,62 +84,62 @@ def prepare(
     return summary
 
 
-def _inspect(candidates: list[Candidate], staging: Path, config: PrepareConfig) -> list[Finding]:
-    findings, fresh, looks = [], [], Looks(config, staging)
+def _inspect(
+    candidates: Sequence[Candidate], staging: Path, config: PrepareConfig
+) -> Iterator[Finding]:
+    fresh, looks = [], Looks(config, staging)
     with (
         progress("inspecting", len(candidates)) as advance,
         closing(inspect_all(candidates, staging, config)) as found,
     ):
         try:
             for finding in found:
-                findings.append(judged(finding, config))
                 if finding.fresh and finding.sha256:
                     fresh.append((finding.sha256, finding.facts()))
                 if len(fresh) >= REMEMBERED_AT_ONCE:
                     looks.remember(fresh)
                     fresh.clear()
+                yield judged(finding, config)
                 advance()
         finally:  # what an interrupted run has looked at, the next one need not
             looks.remember(fresh)
-    return findings
 
 
-def _channels(findings: Sequence[Finding], dataset: Dataset) -> dict[str, list[float]]:
+def _channels(seen: Seen) -> dict[str, list[float]]:
     """Channel mean and standard deviation of the training pictures, of values 0 to 1."""
-    training = {row.sha256 for row in dataset.split("train")}
-    moments = {f.sha256: f.channels for f in findings if f.sha256 in training and f.channels}
-    return mean_and_std(np.asarray(list(moments.values())))
+    training = [row.kept and row.split == "train" for row in seen.rows]
+    moments = seen.channels[np.array(training, np.bool_)]
+    return mean_and_std(moments[np.isfinite(moments).all(axis=1)].astype(np.float64))
 
 
-def _dataset(folder: Path, rows: list[Row], config: PrepareConfig) -> Dataset:
+def _dataset(folder: Path, rows: Records[Row], config: PrepareConfig) -> Dataset:
     labels = _labels(rows, config)
-    rows = place_copies(folder, rows, config.format)
-    return Dataset(folder, labels, to_dict(config), fingerprint(rows), tuple(rows))
+    place_copies(folder, rows, config.format)
+    return Dataset(folder, labels, to_dict(config), fingerprint(rows), rows)
 
 
 def _labels(rows: Sequence[Row], config: PrepareConfig) -> Labels:
     """The classes in order; raises `SourceError` for a class with too few good pictures."""
-    by_label = defaultdict(list)
-    for row in rows:
-        by_label[row.label].append(row)
-    names = sorted(by_label)
+    names = sorted({row.label for row in rows})
+    kept = Counter((row.label, row.split) for row in rows if row.kept)
+    bad = Counter((row.label, row.reason) for row in rows if not row.kept)
     for name in names:
-        own, kept = by_label[name], [row for row in by_label[name] if row.kept]
-        if len(kept) < config.min_per_class:
-            bad = Counter(row.reason for row in own if not row.kept)
-            why = ", ".join(f"{count} {reason}" for reason, count in bad.most_common())
+        count = sum(kept[name, split] for split in SPLITS)
+        if count < config.min_per_class:
+            why = ", ".join(f"{n} {reason}" for (label, reason), n in bad.most_common()
+                            if label == name)  # fmt: skip
             raise SourceError(
-                f"class {name!r} has {len(kept)} usable pictures, "
+                f"class {name!r} has {count} usable pictures, "
                 f"expected at least {config.min_per_class}"
                 + (f" (rejected: {why})" if why else ""),
                 hint="add pictures, or lower --min-per-class (3 is the least)",
             )
         for split in SPLITS:
-            if not any(row.split == split for row in kept):
-                groups = len({row.group for row in kept})
+            if not kept[name, split]:
+                groups = len({row.group for row in rows if row.kept and row.label == name})
                 raise SourceError(
                     f"class {name!r} has no picture for the {split} split "
-                    f"({len(kept)} usable pictures in {groups} groups of look-alikes)",
+                    f"({count} usable pictures in {groups} groups of look-alikes)",
                     hint="each split needs pictures of every class: add some that differ",
                 )
     if config.positive is not None and config.positive not in names:
@@ -147,7 +149,6 @@ def _labels(rows: Sequence[Row], config: PrepareConfig) -> Labels:
 
 def _summary(dataset: Dataset, started: float) -> dict[str, Any]:
     rows = dataset.rows
-    sizes = Counter(row.group for row in rows if row.kept)
     rejected = Counter(row.reason or "" for row in rows if not row.kept)
     return {
         "classes": list(dataset.labels.names),
@@ -158,7 +159,7 @@ def _summary(dataset: Dataset, started: float) -> dict[str, Any]:
             "label_suspect": sum(row.label_suspect is not None for row in rows),
             "outlier": sum(row.outlier is not None for row in rows),
         },
-        "groups": sum(count > 1 for count in sizes.values()),
+        "groups": len(look_alikes(rows)),
         "splits": {name: dataset.counts()[name] for name in SPLITS},
         "seconds": round(time.monotonic() - started, 2),
     }

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, overload
 
 import numpy as np
 from PIL import Image
@@ -50,7 +50,7 @@ class CopiesOnDisk:
         with ThreadPoolExecutor(READERS) as threads:
 
             def read(places: Indices) -> Greys:
-                return np.stack(list(threads.map(small_grey, (files[i] for i in places))))
+                return np.stack(list(threads.map(small_grey, (files[i] for i in places.tolist()))))
 
             with spooled(len(files), read, self.staging) as remembered:
                 yield remembered
@@ -63,10 +63,33 @@ class CopiesOnDisk:
         from ..model.features import embed, pretrained_embedder
 
         embedder = pretrained_embedder(TrainConfig().model, choose_device("auto"))
-        return embed(embedder, self._files(rows), cache_folder(), "the pictures")
+        known = [row.copy_sha256 or "" for row in rows]
+        digests = known if all(known) else None
+        return embed(embedder, self._files(rows), cache_folder(), "the pictures", digests)
 
-    def _files(self, rows: Sequence[Row]) -> list[Path]:
-        return [copy_path(self.staging, row.sha256 or "", self.config) for row in rows]
+    def _files(self, rows: Sequence[Row]) -> Sequence[Path]:
+        return _Copies(rows, self.staging, self.config)
+
+
+@dataclass(frozen=True)
+class _Copies(Sequence[Path]):
+    """Where the copies of rows lie, without a list of the paths."""
+
+    rows: Sequence[Row]
+    staging: Path
+    config: PrepareConfig
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, place: int) -> Path: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Path]: ...
+    def __getitem__(self, place: int | slice) -> Path | Sequence[Path]:
+        if isinstance(place, slice):
+            return _Copies(self.rows[place], self.staging, self.config)
+        return copy_path(self.staging, self.rows[place].sha256 or "", self.config)
 
 
 def small_grey(file: Path) -> Greys:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import csv
-import io
+import hashlib
+import os
 import re
 import shutil
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from ..core.bundle import write_text
+from ..core.bundle import atomic_path
 from ..core.manifest import Row, is_dataset
 from ..errors import StorageError, explain_os_error
+from .columns import amend
+from .table import Rows
 
 STAGING = "images/.staging"
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)  # of Windows
@@ -29,41 +31,49 @@ def refuse_strangers(out: Path) -> None:
         )
 
 
-def place_copies(folder: Path, rows: Sequence[Row], suffix: str) -> list[Row]:
+def place_copies(folder: Path, rows: Rows, suffix: str) -> None:
     """Move the copies of kept pictures to images/<split>/<class>/; drop the others."""
     classes = _class_folders({row.label for row in rows})
-    taken: set[str] = set()
-    placed = []
+    taken: set[int] = set()
+    made: set[str] = set()
     try:
-        for row in rows:
+        for i, row in enumerate(rows):
             if row.kept:
                 place = f"images/{row.split}/{classes[row.label]}"
-                name = _free_name(f"{place}/{safe_name(Path(row.path).stem)}", suffix, taken)
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                (folder / STAGING / f"{row.sha256}.{suffix}").replace(folder / name)
-                row = replace(row, file=name)
-            placed.append(row)
+                name = _free_name(
+                    f"{place}/{safe_name(PurePosixPath(row.path).stem)}", suffix, taken
+                )
+                if place not in made:
+                    (folder / place).mkdir(parents=True, exist_ok=True)
+                    made.add(place)
+                os.replace(f"{folder}/{STAGING}/{row.sha256}.{suffix}", f"{folder}/{name}")
+                amend(rows, i, file=name)
         shutil.rmtree(folder / STAGING)
     except OSError as error:
         raise explain_os_error(error) from None
-    return placed
 
 
 def _class_folders(labels: set[str]) -> dict[str, str]:
     """A folder name for each class; no two alike, ignoring case."""
-    taken: set[str] = set()
+    taken: set[int] = set()
     return {label: _free_name(safe_name(label), "", taken) for label in sorted(labels)}
 
 
-def _free_name(stem: str, suffix: str, taken: set[str]) -> str:
+def _free_name(stem: str, suffix: str, taken: set[int]) -> str:
     """A name that is not taken yet, ignoring case; it is taken from now on."""
     ending, number = f".{suffix}" if suffix else "", 2
     name = f"{stem}{ending}"
-    while name.casefold() in taken:
+    while (key := _short(name.casefold())) in taken:
         name = f"{stem}-{number}{ending}"
         number += 1
-    taken.add(name.casefold())
+    taken.add(key)
     return name
+
+
+def _short(name: str) -> int:
+    """8 bytes that stand for a name; should two share them, one is numbered without need."""
+    digest = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big")
 
 
 def safe_name(text: str) -> str:
@@ -74,10 +84,12 @@ def safe_name(text: str) -> str:
 
 
 def write_rejected(path: Path, rows: Sequence[Row]) -> None:
-    """Write rejected.csv: one line per file that was not kept, and why."""
-    buffer = io.StringIO()
+    """Write rejected.csv, whole or not at all: one line per file that was not kept, and why."""
     columns = ("path", "label", "reason", "detail", "duplicate_of")
-    writer = csv.writer(buffer)
-    writer.writerow(columns)
-    writer.writerows([getattr(row, c) for c in columns] for row in rows if not row.kept)
-    write_text(path, buffer.getvalue())
+    try:
+        with atomic_path(path) as draft, draft.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(columns)
+            writer.writerows([getattr(row, c) for c in columns] for row in rows if not row.kept)
+    except OSError as error:
+        raise explain_os_error(error) from None

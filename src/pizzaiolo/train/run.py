@@ -2,33 +2,46 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import platform
 import time
-from dataclasses import asdict, replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.tensorboard import SummaryWriter
 
-from .. import __version__
-from ..config import TrainConfig, to_dict, to_toml
+from ..config import TrainConfig, duration
 from ..console import log
-from ..core.bundle import cache_folder, result_folder, save_pt, write_text
-from ..core.card import Card
+from ..core.bundle import UNFINISHED, cache_folder, result_folder
 from ..core.manifest import Dataset
-from ..errors import UsageError, WorkError
-from ..model.backbones import timm
+from ..errors import UsageError
 from ..model.custom import is_code
 from ..model.define import Definition, define
 from ..model.device import choose_device, seed_everything
-from .data import class_counts, load_split
-from .loop import Epoch, Fit
-from .recipes import RECIPES, Job
+from .checkpoint import FILE, Checkpoints, identity
+from .data import Split, load_split
+from .job import Job
+from .optim import check_optimizer
+from .parallel import is_main, own_device, wait_for_all
+from .plan import Fit
+from .recipes import RECIPES
+from .record import TensorBoard, finished_run, make_card, summarise, write_run
+from .show import batch_grid
+from .show import show_batch as write_batch
+
+
+@dataclass(frozen=True)
+class SetUp:
+    """A data set and a network that fit each other, ready to be trained."""
+
+    data: Dataset
+    config: TrainConfig
+    definition: Definition
+    training: Split
+    validation: Split
+    device: torch.device
 
 
 def train(
@@ -36,55 +49,67 @@ def train(
     out: Path | str,
     config: TrainConfig = TrainConfig(),
     network: nn.Module | None = None,
+    *,
+    resume: bool = False,
 ) -> dict[str, Any]:
     """Train a model on the train split and keep the epoch that is best on the validation split.
 
     `network` is your own `nn.Module` (float [N, 3, H, W] -> logits [N, C]) in place of
-    `config.model`. Returns what `train --json` prints; RUN/model.pt holds the best epoch.
-    Raises `DatasetError`, `UsageError`, `InputError` or `StorageError`.
+    `config.model`. `resume` goes on where a training into `out` was cut off, to the same bits as
+    if it had not been; without anything to resume it starts afresh. Returns what `train --json`
+    prints; RUN/model.pt holds the best epoch.
+    Raises `DatasetError`, `UsageError`, `InputError`, `WorkError` or `StorageError`.
     """
-    started = time.monotonic()
+    started, run = time.monotonic(), Path(out)
+    ready = _set_up(dataset, config, network)
+    marks = identity(ready.config, ready.data.fingerprint, ready.definition.network, ready.device)
+    if resume and (earlier := finished_run(run, marks)) is not None:
+        log.info("the training in %s is finished, there is nothing to resume", run)
+        return earlier
+    with _run_folder(run) as folder:
+        checkpoints = Checkpoints(folder / FILE, marks, ready.config.checkpoint_seconds, resume)
+        result = _fit(ready, folder, checkpoints, started)
+        card = make_card(ready.data, ready.definition, ready.config, result)
+        summary = summarise(run, ready.data, card, result, time.monotonic() - started)
+        if is_main():
+            place = str(ready.data.root.resolve())
+            facts = {**summary, "dataset": place, "identity": marks}
+            write_run(folder, ready.config, card, result, facts)
+    wait_for_all()
+    return summary
+
+
+def show_batch(
+    dataset: Path | str | Dataset,
+    file: Path | str,
+    config: TrainConfig = TrainConfig(),
+    network: nn.Module | None = None,
+) -> None:
+    """Draw training pictures as the network would see them, and train nothing."""
+    ready = _set_up(dataset, config, network)
+    names = ready.data.labels.names
+    write_batch(ready.training, ready.definition.preprocess, ready.config, names, Path(file))
+
+
+def _set_up(dataset: Path | str | Dataset, config: TrainConfig, network: nn.Module | None) -> SetUp:
+    check_optimizer(config.optimizer)
     data = dataset if isinstance(dataset, Dataset) else Dataset.open(dataset)
     training, validation = load_split(data, "train"), load_split(data, "validation")
-    device = choose_device(config.device)
+    device = own_device(choose_device(config.device))
     seed_everything(config.seed)
     config = replace(config, recipe=config.recipe or _default_recipe(config, network))
     definition = define(config, len(data.labels.names), network)
     if network is not None:
         config = replace(config, model=definition.architecture["name"])
     _warn_small(data, definition)
-    with result_folder(Path(out), "run", "run.json") as folder:
-        with TensorBoard(folder / "tensorboard") as board:
-            job = Job(definition, config, training, validation, device, cache_folder(), board.add)
-            result = _fit(job)
-        card = _card(data, definition, config, result)
-        save_pt(folder / "model.pt", card, result.state)
-        write_text(folder / "config.toml", to_toml("train", config))
-        write_text(folder / "history.csv", _history(result))
-        summary = _summary(Path(out), data, card, result, time.monotonic() - started)
-        facts = {**summary, "dataset": str(data.root.resolve()), "card": card.to_dict()}
-        write_text(folder / "run.json", json.dumps(facts, indent=2, ensure_ascii=False))
-    return summary
-
-
-def _fit(job: Job) -> Fit:
-    try:
-        return RECIPES[job.config.recipe or "head"](job)
-    except torch.OutOfMemoryError as error:
-        raise WorkError(
-            "the memory of the device is used up", hint="a smaller --batch-size or --size"
-        ) from error
-    except ValueError as error:
-        if "more than 1 value per channel" not in str(error):
-            raise
-        raise UsageError(
-            "BatchNorm can't learn from one picture at a time", hint="--batch-size 2 or more"
-        ) from error
+    return SetUp(data, config, definition, training, validation, device)
 
 
 def _default_recipe(config: TrainConfig, network: nn.Module | None) -> str:
-    own = network is not None or is_code(config.model) or config.model == "cnn"
-    return "scratch" if own or not config.pretrained else "head"
+    custom = network is not None or is_code(config.model)
+    if config.weights is not None:
+        return "finetune" if custom else "head"
+    return "scratch" if custom or config.model == "cnn" or not config.pretrained else "head"
 
 
 def _warn_small(data: Dataset, definition: Definition) -> None:
@@ -97,76 +122,41 @@ def _warn_small(data: Dataset, definition: Definition) -> None:
         )  # fmt: skip
 
 
-class TensorBoard:
-    """Writes each epoch's figures as TensorBoard events."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __enter__(self) -> TensorBoard:
-        self.writer: Any = SummaryWriter(str(self.folder))
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.writer.close()
-
-    def add(self, epoch: Epoch) -> None:
-        """One epoch's losses, shares and rate."""
-        for name, value in asdict(epoch).items():
-            if name != "epoch" and value is not None:
-                self.writer.add_scalar(name, value, epoch.epoch)
+@contextmanager
+def _run_folder(run: Path) -> Iterator[Path]:
+    """The folder of the run's files until they are whole; the checkpoint outlives what fails."""
+    if is_main():
+        with result_folder(run, "run", "run.json", FILE, BaseException) as folder:
+            wait_for_all()
+            yield folder
+    else:
+        wait_for_all()
+        yield run / UNFINISHED
 
 
-def _card(data: Dataset, definition: Definition, config: TrainConfig, result: Fit) -> Card:
-    best = result.best
-    assert best is not None
-    targets = [data.labels.index(row.label) for row in data.split("train")]
-    return Card(
-        labels=data.labels,
-        preprocess=definition.preprocess,
-        architecture=definition.architecture,
-        metrics={"validation": _scores(best)},
-        data={
-            "fingerprint": data.fingerprint,
-            "splits": data.counts(),
-            "train_per_class": class_counts(targets, len(data.labels.names)),
-        },
-        training={**to_dict(config), "best_epoch": best.epoch},
-        versions={
-            "pizzaiolo": __version__,
-            "python": platform.python_version(),
-            "torch": str(torch.__version__),
-            "timm": timm().__version__,
-        },
-        weights_licence=definition.weights_licence,
-    )
+def _fit(ready: SetUp, folder: Path, checkpoints: Checkpoints, started: float) -> Fit:
+    config, definition = ready.config, ready.definition
+    with TensorBoard(folder / "tensorboard" if is_main() else None) as board:
+        job = Job(
+            definition, config, ready.training, ready.validation, ready.device, cache_folder(),
+            board.add, checkpoints, folder, _deadline(config, started),
+        )  # fmt: skip
+        if config.recipe != "head" and is_main():
+            names = ready.data.labels.names
+            grid = batch_grid(ready.training, definition.preprocess, config, names)
+            board.add_picture("training pictures", grid)
+        try:
+            return RECIPES[config.recipe or "head"](job)
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise UsageError(
+                "BatchNorm can't learn from one picture at a time", hint="--batch-size 2 or more"
+            ) from error
 
 
-def _scores(best: Epoch) -> dict[str, float]:
-    return {
-        "accuracy": best.validation_accuracy,
-        "f1": best.validation_f1,
-        "loss": best.validation_loss,
-    }
-
-
-def _summary(run: Path, data: Dataset, card: Card, result: Fit, seconds: float) -> dict[str, Any]:
-    assert result.best is not None
-    return {
-        "run": str(run),
-        "dataset": str(data.root),
-        "model": str(run / "model.pt"),
-        "backbone": card.architecture["name"],
-        "recipe": card.training["recipe"],
-        "best_epoch": result.best.epoch,
-        "validation": _scores(result.best),
-        "seconds": round(seconds, 2),
-    }
-
-
-def _history(result: Fit) -> str:
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, fieldnames=list(asdict(result.history[0])))
-    writer.writeheader()
-    writer.writerows(asdict(epoch) for epoch in result.history)
-    return buffer.getvalue()
+def _deadline(config: TrainConfig, started: float) -> float | None:
+    if config.time_budget is None:
+        return None
+    seconds = duration(config.time_budget)
+    return started + seconds - min(2.0, 0.05 * seconds)  # the model has yet to be written

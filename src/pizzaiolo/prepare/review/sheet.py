@@ -20,7 +20,7 @@ from ...core.manifest import SPLITS, Dataset, Row
 from ...core.page import thumbnail, write_page
 from ..decisions import COLUMNS, Decision, source_labels
 from ..duplicates import groups_of
-from ..placement import leaks
+from ..placement import leaks, look_alikes
 from ..report import REASONS, quality_flags
 
 SHEET = Path(__file__).parent
@@ -106,7 +106,9 @@ class _Sheet:
         self.labels = source_labels(self.rows, self.decisions)
         self.dropped = {(d.path, d.label) for d in self.decisions if d.decision == "drop"}
         self.kept = [i for i, row in enumerate(self.rows) if row.kept]
-        self.copies = {self.rows[i].sha256: self.rows[i].file for i in self.kept}
+        twins = {row.sha256 for row in self.rows if row.reason == "exact_duplicate"}
+        self.copies = {self.rows[i].sha256: self.rows[i].file for i in self.kept
+                       if twins and self.rows[i].sha256 in twins}  # fmt: skip
 
     def data(self) -> dict[str, Any]:
         """Items, sections that point to them, and the classes."""
@@ -140,16 +142,13 @@ class _Sheet:
         links = [(first[p], i) for i in out if (p := self.rows[i].duplicate_of or "") in first]
         links += [(first[self.rows[i].path], i) for i in out]
         members = defaultdict(list)
-        for place, root in enumerate(groups_of(len(self.rows), links)):
+        for place, root in enumerate(groups_of(len(self.rows), links) if out else ()):
             if self.rows[place].reason == "conflict":
                 members[root].append(place)
         return self.groups(list(members.values()), conflict=True)
 
     def look_alikes(self) -> dict[str, Any]:
         """Groups of kept pictures: leaks first, then those with two labels, then large ones."""
-        members = defaultdict(list)
-        for place in self.kept:
-            members[self.rows[place].group].append(place)
         leaking = set(leaks(self.rows))
 
         def order(group: list[int]) -> tuple[bool, bool, int, str]:
@@ -157,7 +156,7 @@ class _Sheet:
             return (rows[0].group not in leaking, len({r.label for r in rows}) < 2,
                     -len(rows), rows[0].path)  # fmt: skip
 
-        large = sorted((g for g in members.values() if len(g) > 1), key=order)
+        large = sorted(look_alikes(self.rows).values(), key=order)
         return self.groups(large, leaking=leaking)
 
     def groups(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +18,8 @@ from ...core.image import SUFFIXES
 from ...core.manifest import is_dataset
 from ...errors import SourceError, explain_os_error
 from ..candidate import Candidate, one_line, readable
+from ..columns import Some
+from ..table import Candidates
 from .archives import is_archive, unpack
 from .classes import renaming
 from .tables import SPLIT_NAMES, is_table, read_table
@@ -26,7 +29,7 @@ from .tables import SPLIT_NAMES, is_table, read_table
 class Collection:
     """Every file of every source, and notes on what was left out."""
 
-    candidates: list[Candidate]
+    candidates: Candidates
     notes: list[str] = field(default_factory=list)
 
 
@@ -41,22 +44,32 @@ def collect(
     """
     if not sources:
         raise SourceError("no source was given", hint="give a folder with one folder per class")
-    collected = Collection([])
-    found: dict[tuple[str, str], Candidate] = {}
+    found, notes = Candidates(), list[str]()
+    known: set[bytes] = set()
     names: Counter[str] = Counter()
     for source in sources:
         name = Path(source).name or Path(source).resolve().name
         names[name] += 1
         name = name if names[name] == 1 else f"{name}-{names[name]}"
         prefix = f"{name}/" if len(sources) > 1 or is_archive(Path(source)) else ""
-        reader = _Reader(out.resolve(), stack, collected.notes, prefix, config)
+        reader = _Reader(out.resolve(), stack, notes, prefix, config)
         for candidate in reader.read(str(source)):
             # One path under two labels stays twice: that is a conflict, to be shown.
-            found.setdefault((os.path.abspath(candidate.file), candidate.label), candidate)
-    candidates = _renamed(found.values(), config.classes)
-    collected.candidates.extend(sorted(candidates, key=lambda c: (c.path, c.label)))
-    _check(collected.candidates, sources)
-    return collected
+            key = _identity(candidate)
+            if key not in known:
+                known.add(key)
+                found.append(candidate)
+    _rename(found, config.classes)
+    order = sorted(range(len(found)), key=lambda i: (found[i].path, found[i].label))
+    candidates = Candidates(Some(found, order))
+    _check(candidates, sources)
+    return Collection(candidates, notes)
+
+
+def _identity(candidate: Candidate) -> bytes:
+    """16 bytes that stand for a file and its label."""
+    text = f"{os.path.abspath(candidate.file)}\0{candidate.label}"
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 @dataclass(frozen=True)
@@ -263,17 +276,14 @@ def _walk(folder: Path, output: Path) -> Iterator[Path]:
     yield from closed  # each becomes a row that says so
 
 
-def _renamed(candidates: Iterable[Candidate], classes: Sequence[str]) -> list[Candidate]:
-    candidates = list(candidates)
-    if not classes:
-        return candidates
-    names = renaming(classes, {c.label for c in candidates})
-    return [
-        c if names[c.label] == c.label else replace(c, label=names[c.label]) for c in candidates
-    ]
+def _rename(candidates: Candidates, classes: Sequence[str]) -> None:
+    if classes:
+        names = renaming(classes, {c.label for c in candidates})
+        for i, candidate in enumerate(candidates):
+            candidates.change(i, label=names[candidate.label])
 
 
-def _check(candidates: list[Candidate], sources: Sequence[Path | str]) -> None:
+def _check(candidates: Sequence[Candidate], sources: Sequence[Path | str]) -> None:
     names = ", ".join(map(str, sources))
     if not candidates:
         raise SourceError(f"{names} holds no files", hint="put pictures into one folder per class")

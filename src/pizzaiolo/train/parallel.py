@@ -1,0 +1,97 @@
+"""One process or several (`torchrun`): who writes, who reads which batches, which numbers."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.data_loader import BatchSamplerShard
+from accelerate.state import AcceleratorState
+
+from ..errors import UsageError
+from .data import Loader
+
+PRECISIONS = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
+
+
+def processes() -> int:
+    """How many processes train together."""
+    return int(os.environ.get("WORLD_SIZE", 1))
+
+
+def process_index() -> int:
+    """The number of this process, from 0."""
+    return int(os.environ.get("RANK", 0))
+
+
+def is_main() -> bool:
+    """Whether this process is the one that writes."""
+    return process_index() == 0
+
+
+def own_device(device: torch.device) -> torch.device:
+    """The device of this process: each has a GPU of its own. Lets the processes find each other."""
+    if processes() == 1:
+        return device
+    if not torch.distributed.is_initialized():
+        gpus = torch.cuda.is_available()
+        torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo")
+    if device.type == "cuda":
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+        torch.cuda.set_device(device)
+    return device
+
+
+def wait_for_all() -> None:
+    """Go on when every process has come here."""
+    if processes() > 1:
+        torch.distributed.barrier()
+
+
+def make_accelerator(device: torch.device, precision: str) -> Accelerator:
+    """Accelerate for a network that lies on `device`.
+
+    `auto` is bf16 where a GPU has it, fp16 on an older one and fp32 elsewhere. Raises
+    `UsageError` for a precision that the device lacks.
+    """
+    if precision == "auto":
+        precision = "fp32"
+        if device.type == "cuda":
+            precision = "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    # Accelerate keeps one state a process and takes no second precision or device; a person may
+    # train twice in one session. transformers' Trainer resets it in the same way.
+    AcceleratorState._reset_state(reset_partial_state=True)
+    try:
+        if precision == "fp16" and device.type == "cpu":
+            raise ValueError("fp16 needs a GPU")
+        return Accelerator(cpu=device.type == "cpu", mixed_precision=PRECISIONS[precision])
+    except ValueError as error:
+        raise UsageError(
+            f"the device {device} can't train in {precision}: {error}", hint="--precision bf16"
+        ) from None
+
+
+def share(loader: Loader) -> Loader:
+    """This process's part of a loader: every n-th batch, as many for each process.
+
+    A loader that ends too early goes round to its first pictures. `set_epoch` stays with the
+    loader that was given.
+    """
+    count = processes()
+    if count == 1:
+        return loader
+    batches: Any = BatchSamplerShard(loader.batch_sampler, count, process_index())
+    part = Loader(
+        loader.dataset,
+        batch_sampler=batches,
+        collate_fn=loader.collate_fn,
+        generator=torch.Generator(),
+        num_workers=loader.num_workers,
+        persistent_workers=loader.persistent_workers,
+        pin_memory=loader.pin_memory,
+        timeout=loader.timeout,
+    )
+    part.device, part.normalise = loader.device, loader.normalise
+    return part
