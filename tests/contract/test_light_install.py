@@ -71,7 +71,8 @@ def test_one_missing_package_is_named(package: str, dataset: Path, tmp_path: Pat
 def test_the_python_api_says_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     import pizzaiolo
 
-    monkeypatch.delitem(sys.modules, "pizzaiolo.train.run", raising=False)
+    for module in ("run", "record"):
+        monkeypatch.delitem(sys.modules, f"pizzaiolo.train.{module}", raising=False)
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(MissingExtraError, match="'torch'"):
         pizzaiolo.train("data", "run")

@@ -1,6 +1,7 @@
 """The cache between runs: what was put is found, and no fault of it stops the work."""
 
 import multiprocessing
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,23 @@ def test_several_processes_write_at_once(store: Store) -> None:
     assert [writer.exitcode for writer in writers] == [0, 0, 0]
     keys = [bytes([n, i]) for n in range(3) for i in range(20)]
     assert len(store.get(keys)) == 60
+
+
+def test_a_file_that_was_put_in_its_place_is_read_and_not_the_one_that_is_gone(
+    store: Store, tmp_path: Path
+) -> None:
+    store.put([(b"a", b"old")])
+    assert store.get([b"a"]) == {b"a": b"old"}
+    other = Store(tmp_path / "other.sqlite")
+    other.put([(b"a", b"new")])
+    other.path.replace(store.path)
+    assert store.get([b"a"]) == {b"a": b"new"}
+    store.path.unlink()
+    assert store.get([b"a"]) == {}
+
+
+def test_any_thread_may_look(store: Store) -> None:
+    store.put([(bytes([i]), bytes([i])) for i in range(40)])
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda i: store.get([bytes([i])]), range(40)))
+    assert found == [{bytes([i]): bytes([i])} for i in range(40)]

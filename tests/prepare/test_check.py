@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image, ImageEnhance
+from PIL import Image, ImageEnhance, ImageOps
 
 from pizzaiolo.config import PrepareConfig
 from pizzaiolo.core.manifest import SPLITS, Dataset, Row, fingerprint
@@ -196,6 +196,23 @@ def test_near_copies_in_two_splits_are_found_from_the_pictures_alone(data: Datas
         ("near_leak", other.file)
     ]
     assert one.file and one.file in check(data.root)["findings"][-1]["detail"]
+
+
+def test_a_mirrored_twin_is_a_leak_as_it_is_grouped(
+    make_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    """`--check` judged by another rule than the grouping once, and let it pass."""
+    prepare(make_folder(tmp_path / "s", count=16), tmp_path / "D", CONFIG)
+    data = Dataset.open(tmp_path / "D")
+    one, other = data.split("train")[-1], data.split("test")[-1]
+    with Image.open(data.picture(one)) as picture:
+        ImageOps.mirror(picture).save(data.picture(other), quality=90)
+        ImageOps.mirror(picture).save(tmp_path / "s" / one.label / "twin.jpg", quality=90)
+    rewrite(data, lambda r: replace(r, copy_sha256=None, phash=None))
+    assert found_in(data) == [("near_leak", other.file)]
+    prepare(tmp_path / "s", tmp_path / "E", CONFIG)
+    rows = {row.path: row for row in Dataset.open(tmp_path / "E").rows}
+    assert rows[one.path].group == rows[f"{one.label}/twin.jpg"].group
 
 
 def test_near_copies_on_one_side_are_no_fault(data: Dataset) -> None:

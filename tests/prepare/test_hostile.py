@@ -14,6 +14,7 @@ from PIL import Image
 
 from pizzaiolo.config import PrepareConfig
 from pizzaiolo.core.manifest import Dataset
+from pizzaiolo.errors import UsageError
 from pizzaiolo.prepare import inspect
 from pizzaiolo.prepare.run import prepare
 
@@ -104,3 +105,10 @@ def test_all_kinds_of_trouble_at_once(
     assert reasons == {None: 21, "not_an_image": 1, "unreadable": 3}
     assert {"a/two\nlines.png", "a/🍕.png"} <= {row.path for row in data.rows if row.kept}
     assert all(data.picture(row).is_file() for row in data.rows if row.kept)
+
+
+def test_a_pixel_limit_that_no_decoder_goes_up_to_is_refused() -> None:
+    """Pain: a setting that is taken and does nothing; Pillow refuses more all the same."""
+    assert PrepareConfig(max_pixels=178_956_970).max_pixels == 178_956_970
+    with pytest.raises(UsageError, match=r"max_pixels is 178956971, expected 1 to 178956970"):
+        PrepareConfig(max_pixels=178_956_971)

@@ -20,7 +20,13 @@ from pizzaiolo.demo.sample import render_sample
 from pizzaiolo.errors import StorageError
 from pizzaiolo.prepare import inspect
 from pizzaiolo.prepare.candidate import Candidate
-from pizzaiolo.prepare.inspect import Finding, inspect_one, judged, perceptual_hash
+from pizzaiolo.prepare.inspect import (
+    Finding,
+    inspect_one,
+    judged,
+    perceptual_hash,
+    perceptual_hashes,
+)
 from pizzaiolo.prepare.looks import Looks
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -204,6 +210,8 @@ SHOT = {0x010F: "Canon", 0x0110: "EOS R\0", 0x8769: {0x9003: "2024:05:06 07:08:0
         (SHOT, "2024-05-06T07:08:09", "Canon EOS R"),
         ({0x0110: "Pixel 8"}, None, "Pixel 8"),
         ({0x8769: {0x9003: "0000:00:00 00:00:00"}}, None, None),
+        ({0x8769: {0x9003: "2024:5:6 7:08:09"}}, "2024-05-06T07:08:09", None),
+        ({0x8769: {0x9003: "2024:05:06 07:08:61"}}, None, None),
         ({0x8769: {0x9003: "soon"}, 0x010F: "\x01"}, None, None),
         ({}, None, None),
     ],
@@ -332,3 +340,10 @@ def test_strangers_are_far_apart(tmp_path: Path, draw: Draw) -> None:
         look(save(tmp_path / f"{i}.png", draw(i)), tmp_path / "s").phash or 0 for i in range(20)
     ]
     assert min(bits(a, b) for i, a in enumerate(hashes) for b in hashes[:i]) > 10
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+def test_the_hash_of_the_mirror_image_is_that_of_the_mirrored_picture(seed: int) -> None:
+    grey = np.random.default_rng(seed).integers(0, 256, (32, 32), np.uint8)
+    both = perceptual_hash(grey), perceptual_hash(np.ascontiguousarray(grey[:, ::-1]))
+    assert perceptual_hashes(grey) == both

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from pizzaiolo.config import PrepareConfig
 from pizzaiolo.core.labels import Labels
@@ -163,3 +163,21 @@ def test_what_was_found_stands_beside_what_is_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize("reason", report.REASONS)
 def test_every_reason_is_explained(reason: str) -> None:
     assert report.REASONS[reason]
+
+
+def test_look_alikes_under_two_labels_are_listed_with_both(
+    make_folder: Callable[..., Path], alone: PrepareConfig, tmp_path: Path
+) -> None:
+    source = make_folder(tmp_path / "s", ("pizza", "other"))
+    with Image.open(source / "pizza/0.png") as picture:
+        ImageOps.mirror(picture).save(source / "other/twin.png")
+    made = prepare(source, tmp_path / "D", replace(alone, size=64))
+    page = (tmp_path / "D/report.html").read_text(encoding="utf-8").replace("<wbr>", "")
+    part = page.split("The same picture under two labels?")[1].split("<h2>")[0]
+    assert "2 pictures in 1 groups" in part and "other and pizza" in part
+    assert "other/twin.png" in part and "pizza/0.png" in part
+    assert made["kept"] == made["found"]  # shown, and not rejected
+
+
+def test_no_such_section_without_them(page: str) -> None:
+    assert "under two labels?" not in page
