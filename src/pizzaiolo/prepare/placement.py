@@ -203,11 +203,13 @@ def _dealt(
     config: PrepareConfig,
 ) -> dict[int, str]:
     """The split of the rows at `places`; groups in `old` keep theirs, the earliest of several."""
-    members = defaultdict(list)
+    best: dict[str | None, int] = {}  # of each group the picture that decides where it goes
     for i in places:
-        members[rows[i].group].append(rows[i])
-    keys = {group: _key(found) for group, found in members.items()}
-    fixed = {keys[g]: min(old[g], key=SPLITS.index) for g in members if g in old}
+        first = best.setdefault(rows[i].group, i)
+        if first != i and _size(rows[i]) > _size(rows[first]):
+            best[rows[i].group] = i
+    keys = {group: rows[i].sha256 or "" for group, i in best.items()}
+    fixed = {keys[g]: min(old[g], key=SPLITS.index) for g in keys if g in old}
     splits = assign_splits(
         [keys[rows[i].group] for i in places],
         [rows[i].label for i in places],
@@ -220,12 +222,9 @@ def _dealt(
     return dict(zip(places, splits, strict=True))
 
 
-def _key(group: Iterable[Row]) -> str:
-    """What decides where a group goes: its largest picture, seldom one that was made of others."""
-    size = [
-        ((row.width or 0) * (row.height or 0), row.bytes or 0, row.sha256 or "") for row in group
-    ]
-    return max(size)[2]
+def _size(row: Row) -> tuple[int, int, str]:
+    """By this the largest picture of a group is found, which is seldom made of others."""
+    return (row.width or 0) * (row.height or 0), row.bytes or 0, row.sha256 or ""
 
 
 def look_alikes(rows: Sequence[Row]) -> dict[str, list[int]]:

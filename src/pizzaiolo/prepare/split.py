@@ -38,9 +38,7 @@ def assign_splits(
     be. With `exact` each class is cut at the ratios, counted in pictures; adding some may then
     move others.
     """
-    members: dict[str, Counter[str]] = defaultdict(Counter)
-    for group, label in zip(groups, labels, strict=True):
-        members[group][label] += 1
+    members = _members(groups, labels)
     strata: dict[str, dict[str, int]] = defaultdict(dict)
     for group, found in members.items():
         label = min(found, key=lambda name: (-found[name], name))
@@ -56,9 +54,20 @@ def assign_splits(
             chosen[group] = _split_at(places[group], spans[label])
     counts = Counter((label, chosen[group]) for group in members for label in members[group])
     for label in sorted(strata):
-        near = {g: ((g in given) + (g in fixed), places[g]) for g in strata[label]}
-        _fill(label, near, spans[label], members, chosen, counts)
+        if not all(counts[label, split] for split in spans[label]):
+            near = {g: ((g in given) + (g in fixed), places[g]) for g in strata[label]}
+            _fill(label, near, spans[label], members, chosen, counts)
     return [chosen[group] for group in groups]
+
+
+def _members(groups: Sequence[str], labels: Sequence[str]) -> dict[str, Counter[str]]:
+    """How often each label stands in each group; groups of one picture share their count."""
+    alone = {label: Counter([label]) for label in set(labels)}
+    found: dict[str, Counter[str]] = {}
+    for group, label in zip(groups, labels, strict=True):
+        before = found.get(group)
+        found[group] = alone[label] if before is None else before + alone[label]
+    return found
 
 
 def _place(seed: int, group: str) -> float:
