@@ -132,7 +132,7 @@ def peer(
 def _peer_weights(folder: Path) -> Path:
     import torch
 
-    from pizzaiolo.model.backbones import embedded_classifier
+    from pizzaiolo.model.embedded import embedded_classifier
 
     torch.save(embedded_classifier("tf_efficientnet_lite0").state_dict(), folder / "lite0.pth")
     return folder / "lite0.pth"

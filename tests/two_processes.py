@@ -15,8 +15,9 @@ from torch.utils.data import TensorDataset
 
 from pizzaiolo.config import TrainConfig
 from pizzaiolo.train.data import batches
-from pizzaiolo.train.loop import Plan, fit
+from pizzaiolo.train.loop import fit
 from pizzaiolo.train.parallel import is_main, own_device
+from pizzaiolo.train.plan import Plan
 
 
 def main(out: str, batch_size: str) -> None:

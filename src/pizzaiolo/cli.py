@@ -234,8 +234,9 @@ def _train_lines(result: dict[str, Any]) -> None:
     console.say(
         f"Trained  {result['backbone']}, recipe {result['recipe']} ({result['seconds']:.1f} s)"
     )
+    epoch = "" if result["recipe"] == "head" else f"epoch {result['best_epoch']}: "
     console.say(
-        f"Best     epoch {result['best_epoch']}: validation accuracy {scores['accuracy']:.1%}, "
+        f"Best     {epoch}validation accuracy {scores['accuracy']:.1%}, "
         f"F1 {scores['f1']:.3f}, loss {scores['loss']:.4f}"
     )
     console.say(f"Model    {result['model']}")

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from .errors import InputError, UsageError, nearest
 
 C = TypeVar("C", bound="Config")
+BACKBONE = "tf_efficientnet_lite0"  # whose weights come with the installation
 MAX_SEED = 2**32 - 1  # the largest that NumPy, PyTorch and scikit-learn all take
 MAX_PIXELS = 178_956_970  # Pillow reads no larger picture
 
@@ -175,9 +176,11 @@ class PrepareConfig(Config):
 class TrainConfig(Config):
     """How a model is defined and trained."""
 
-    model: str = option(
-        "tf_efficientnet_lite0",
-        "a timm name, several as a+b, 'cnn', or path/to/file.py:Class for your own module",
+    model: str | None = option(
+        None,
+        "a timm name, several as a+b, 'cnn', or path/to/file.py:Class for your own module "
+        f"(default: {BACKBONE}; for recipe head of quality good with lite2, best with "
+        "lite1 too)",
     )
     recipe: str | None = option(
         None,
@@ -185,7 +188,11 @@ class TrainConfig(Config):
         "(default: head for a pretrained model, scratch for the others)",
         choices=("head", "finetune", "scratch"),
     )
-    quality: str = option("good", "how long to try: more epochs", choices=("quick", "good", "best"))
+    quality: str | None = option(
+        None,
+        "how much to spend: larger models, more epochs (default: quick for head, else good)",
+        choices=("quick", "good", "best"),
+    )
     time_budget: str | None = option(None, "the best that can be had in so long: 90s, 5m, 1h")
     epochs: int | None = option(None, "passes over the training pictures", low=1, high=10_000)
     batch_size: int = option(32, "pictures in a mini-batch", low=1, high=65_536)
@@ -227,8 +234,7 @@ class TrainConfig(Config):
     )
     sure: float = option(
         0.95,
-        "two classes: the one that is asked for is the verdict from this probability on, "
-        "'Not sure' below it",
+        "for x and not_x: from 0.5 up to this probability of x the verdict is 'Not sure'",
         low=0.5,
         high=1.0,
     )

@@ -42,10 +42,13 @@ class Own(nn.Module):
 
 @dataclass(frozen=True)
 class Case:
-    """A model by its name, the smallest input it takes, and whether it starts from weights."""
+    """A model by its name, the smallest input it takes, and whether it starts from weights.
+
+    Members of an ensemble without a `size` look at their own.
+    """
 
     model: str
-    size: int = 32
+    size: int | None = 32
     pretrained: bool = False
     dropout: float = 0.0
     drop_path: float = 0.0
@@ -65,7 +68,7 @@ CASES = [
         for case in (
             Case("tf_efficientnet_lite1", pretrained=True),
             Case("tf_efficientnet_lite2", pretrained=True),
-            Case("tf_efficientnet_lite0+tf_efficientnet_lite2", pretrained=True),
+            Case("tf_efficientnet_lite0+tf_efficientnet_lite2", size=None, pretrained=True),
             Case("efficientnet_b0"),
             Case("vgg11"),
             Case("densenet121"),
@@ -111,7 +114,7 @@ def trained(
     )  # fmt: skip
     made = define(config, len(CLASSES), None)
     before = {name: tensor.clone() for name, tensor in made.network.state_dict().items()}
-    step(made.network, case.size)
+    step(made.network, made.preprocess.size)
     card = Card(Labels(CLASSES), made.preprocess, made.architecture, temperature=1.5)
     save_pt(folder / "model.pt", card, made.network.state_dict())
     return Trained(made, before, card, folder / "model.pt", code)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pizzaiolo.core.labels import NOT_SURE, Labels, guess_positive, human
+from pizzaiolo.core.labels import CLOSE, NOT_SURE, UNLIKE, Labels, guess_positive, human
 from pizzaiolo.errors import ModelFileError, UsageError
 
 PIZZA = Labels(("not_pizza", "pizza"), positive="pizza")
@@ -51,6 +51,35 @@ def test_the_reject_band_looks_at_the_positive_class(
     assert answer.label in order  # the class stays known
 
 
+@pytest.mark.parametrize(
+    ("probability", "verdict"),
+    [
+        (0.2, "Not pizza"),
+        (0.49, "Not pizza"),
+        (0.5, "Not sure"),
+        (0.94, "Not sure"),
+        (0.95, "Pizza"),
+    ],
+)
+def test_a_thing_is_said_only_when_it_is_sure(probability: float, verdict: str) -> None:
+    labels = Labels(("not_pizza", "pizza"), positive="pizza").unsure_below(0.95)
+    assert labels.decide([1 - probability, probability]).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        Labels(("cat", "dog"), positive="cat"),
+        Labels(("not_pizza", "pizza"), positive="not_pizza"),
+        Labels(("not_pizza", "pizza")),
+        Labels(("other", "pizza", "soup")),
+        Labels(("not_pizza", "pizza"), positive="pizza", threshold=0.97),
+    ],
+)
+def test_other_questions_and_stricter_thresholds_stay(labels: Labels) -> None:
+    assert labels.unsure_below(0.95) == labels
+
+
 def test_of_many_classes_the_likeliest_wins_and_ties_go_to_the_first() -> None:
     labels = Labels(("a", "b", "c"), reject_band=(0.0, 0.5))
     assert labels.decide([0.2, 0.2, 0.6]).verdict == "C"
@@ -75,6 +104,19 @@ def test_a_novel_picture_is_not_sure(novelty: float | None, verdict: str) -> Non
     labels = Labels(PIZZA.names, positive="pizza", max_novelty=2.0)
     assert labels.decide([0.0, 1.0], novelty).verdict == verdict
     assert PIZZA.decide([0.0, 1.0], novelty).verdict == "Pizza"  # without a limit none is novel
+
+
+@pytest.mark.parametrize(
+    ("pizza", "novelty", "reason"),
+    [(0.9, 1.0, None), (0.1, None, None), (0.6, 1.0, CLOSE), (0.9, 2.1, UNLIKE), (0.6, 3.0, UNLIKE),
+     (0.1, 3.0, UNLIKE)],
+)  # fmt: skip
+def test_not_sure_has_a_reason_and_other_verdicts_have_none(
+    pizza: float, novelty: float | None, reason: str | None
+) -> None:
+    labels = Labels(PIZZA.names, "pizza", reject_band=(0.4, 0.7), max_novelty=2.0)
+    answer = labels.decide([1 - pizza, pizza], novelty)
+    assert answer.reason == reason and (answer.verdict == NOT_SURE) == (reason is not None)
 
 
 @given(st.lists(st.floats(0, 1), min_size=3, max_size=6))

@@ -60,8 +60,9 @@ import torch  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 
 from pizzaiolo.errors import PizzaioloError  # noqa: E402
-from pizzaiolo.model.backbones import create_backbone, timm  # noqa: E402
+from pizzaiolo.model.backbones import create_backbone  # noqa: E402
 from pizzaiolo.model.catalogue import describe  # noqa: E402
+from pizzaiolo.model.torchvision_fix import timm  # noqa: E402
 
 published = timm().create_model(GOOD, pretrained=False).state_dict()
 save_file(published, folder / "model.safetensors")

@@ -16,9 +16,10 @@ from pizzaiolo.model.backbones import (
     create_backbone,
     embedding_width,
     licence_of,
+    own_layers,
     preprocess_of,
-    timm,
 )
+from pizzaiolo.model.torchvision_fix import timm
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 LITE0 = "tf_efficientnet_lite0"
@@ -209,3 +210,40 @@ def test_an_architecture_of_long_pictures_is_built_for_square_ones() -> None:
     with torch.device("meta"):
         backbone = create_backbone("vit_base_patch16_sapiens2", pretrained=False)
         assert backbone(torch.zeros(1, 3, 1024, 1024)).shape == (1, 768)
+
+
+FAMILIES = [
+    "resnet18", "vgg11", "mobilenetv3_small_050", "efficientnet_b0", "convnext_atto",
+    "vit_tiny_patch16_224", "densenet121", "regnety_002", "swin_tiny_patch4_window7_224",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_own_layer_says_of_the_embedding_what_the_network_says(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights can't be fetched here, so random ones stand in for the published."""
+
+    def fetch(name: str, options: dict[str, Any]) -> Any:
+        torch.manual_seed(0)
+        network = timm().create_model(name, pretrained=False)
+        network.reset_classifier(**options) if options else None
+        return network.eval()
+
+    monkeypatch.setattr("pizzaiolo.model.backbones.fetch", fetch)
+    (layer,) = own_layers(name)
+    backbone, whole = create_backbone(name, pretrained=True), fetch(name, {})
+    pictures = torch.rand(2, 3, 224, 224)
+    with torch.inference_mode():
+        torch.testing.assert_close(layer(backbone(pictures)), whole(pictures), atol=1e-4, rtol=1e-4)
+
+
+def test_a_network_without_one_linear_layer_of_classes_has_no_own_layers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        "pizzaiolo.model.backbones.fetch",
+        lambda name, options: timm().create_model(name, pretrained=False, **options),
+    )
+    assert own_layers("deit_tiny_distilled_patch16_224") == []
+    assert own_layers("tf_efficientnet_lite0+deit_tiny_distilled_patch16_224") == []

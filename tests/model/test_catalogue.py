@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from pizzaiolo.errors import UsageError
-from pizzaiolo.model.backbones import OFFLINE_CHOICES, check_name
+from pizzaiolo.model.backbones import check_name
 from pizzaiolo.model.catalogue import describe, find_models
+from pizzaiolo.model.hub import OFFLINE_CHOICES
 
 
 def test_the_offline_ones_come_first() -> None:

@@ -4,13 +4,15 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from pizzaiolo.config import TrainConfig
 from pizzaiolo.core.card import Card
 from pizzaiolo.core.labels import Labels
 from pizzaiolo.core.preprocess import Preprocess
 from pizzaiolo.errors import ModelFileError, UsageError
-from pizzaiolo.model.define import define, rebuild
+from pizzaiolo.model.define import MOST_OWN_CLASSES, define, rebuild
+from pizzaiolo.model.head import KnowingHead
 from toy_network import Own
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -27,6 +29,61 @@ def test_the_card_builds_the_same_network_again(model: str) -> None:
     again = rebuild(Card(Labels(("a", "b", "c")), made.preprocess, made.architecture))
     shapes = {k: v.shape for k, v in made.network.state_dict().items()}
     assert {k: v.shape for k, v in again.state_dict().items()} == shapes
+
+
+@pytest.mark.parametrize("recipe", ["head", "finetune"])
+def test_the_head_keeps_the_classes_that_the_network_knows(recipe: str) -> None:
+    made = define(TrainConfig(recipe=recipe, model=f"{LITE0}+{LITE0}", size=32), 3)
+    assert isinstance(made.network.head, KnowingHead)
+    assert made.architecture["own_classes"] == [1000, 1000]
+    again = rebuild(Card(Labels(("a", "b", "c")), made.preprocess, made.architecture))
+    again.load_state_dict(made.network.state_dict())
+    pictures = torch.rand(2, 3, 32, 32)
+    with torch.inference_mode():
+        assert torch.equal(again.eval()(pictures), made.network.eval()(pictures))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"knowledge": False},
+        {"pretrained": False},
+        {"recipe": "scratch"},
+        {"model": "cnn"},
+    ],
+)
+def test_where_nothing_is_known_or_wanted_the_head_is_one_layer(settings: dict[str, Any]) -> None:
+    config = TrainConfig(**{"recipe": "head", "model": LITE0, "size": 32, **settings})
+    made = define(config, 3)
+    assert isinstance(made.network.head, nn.Linear) and "own_classes" not in made.architecture
+
+
+@pytest.mark.parametrize("width", [999, 1280])
+def test_a_layer_of_very_many_classes_or_another_width_is_left(
+    width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer = nn.Linear(width, 10 if width != 1280 else MOST_OWN_CLASSES + 1)
+    monkeypatch.setattr("pizzaiolo.model.define.own_layers", lambda name: [layer])
+    made = define(TrainConfig(recipe="head", model=LITE0, size=32), 3)
+    assert isinstance(made.network.head, nn.Linear)
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        {"name": LITE0, "embedding": 1280, "widths": [1280], "own_classes": ["many"]},
+        {"name": LITE0, "embedding": 1280, "widths": [1280], "own_classes": [10**15]},
+        {"name": LITE0, "embedding": 1280, "widths": [1280, 1], "own_classes": [5]},
+        {"name": LITE0, "embedding": 1280, "own_classes": [5]},
+        {"name": f"{LITE0}+{LITE0}", "embedding": 2560, "sides": [224]},
+        {"name": f"{LITE0}+{LITE0}", "embedding": 2560, "sides": ["a", "b"]},
+    ],
+)
+def test_a_card_that_describes_no_head_or_no_ensemble_is_damaged(
+    architecture: dict[str, Any],
+) -> None:
+    with pytest.raises(ModelFileError, match=r"the card (does not say|describes no network)"):
+        rebuild(card(kind="timm", **architecture))
 
 
 @pytest.mark.parametrize("recipe", ["head", "finetune", "scratch"])

@@ -95,6 +95,27 @@ def test_a_model_file_of_ours_starts_another_training(tmp_path: Path, name: str,
     assert made.weights_licence == "MIT, by way of your file model.pt"
 
 
+@pytest.mark.parametrize("classes", [3, 5])
+def test_the_classes_that_a_trained_model_of_ours_knows_go_on(tmp_path: Path, classes: int) -> None:
+    torch.manual_seed(0)
+    config = TrainConfig(model="tf_efficientnet_lite0", size=32, recipe="head")
+    earlier = define(config, 3)
+    nn.init.normal_(earlier.network.head.knowing.weight)  # type: ignore[union-attr,arg-type]
+    state = earlier.network.state_dict()
+    card = Card(Labels(("a", "b", "c")), earlier.preprocess, earlier.architecture)
+    save_pt(tmp_path / "model.pt", card, state)
+    torch.manual_seed(1)
+    made = define(replace(config, weights=str(tmp_path / "model.pt")), classes)
+    assert made.architecture == earlier.architecture
+    own = {
+        k for k, v in made.network.head.state_dict().items() if torch.equal(v, state[f"head.{k}"])
+    }
+    known = {"own.0.weight", "own.0.bias"}
+    assert own == (
+        known | {"linear.weight", "linear.bias", "knowing.weight"} if classes == 3 else known
+    )
+
+
 def test_embeddings_of_positions_are_resized_to_the_input(start: Start) -> None:
     state = trained("vit_tiny_patch16_224", img_size=64).state_dict()
     config = replace(CONFIG, model="vit_tiny_patch16_224", size=96)

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from pizzaiolo.core.preprocess import resize_short_side
-from pizzaiolo.model.backbones import embedded_classifier, timm
+from pizzaiolo.model.embedded import embedded_classifier
 from pizzaiolo.model.features import embed, pretrained_embedder
+from pizzaiolo.model.torchvision_fix import timm
 from pizzaiolo.prepare import outliers as module
 from pizzaiolo.prepare.outliers import (
     GRAPHIC,

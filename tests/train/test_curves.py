@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pizzaiolo.train.curves import learning_curves, rate_curve
-from pizzaiolo.train.loop import Epoch
+from pizzaiolo.train.plan import Epoch
 
 SVG = "{http://www.w3.org/2000/svg}"
 HISTORY = (

@@ -14,7 +14,7 @@ from pizzaiolo.errors import UsageError
 from pizzaiolo.model.define import define
 from pizzaiolo.train.data import load_split
 from pizzaiolo.train.job import EPOCHS, RATES, Job
-from pizzaiolo.train.loop import Epoch, Fit
+from pizzaiolo.train.plan import Epoch, Fit
 from pizzaiolo.train.recipes import RECIPES
 from toy_network import Own
 
@@ -69,7 +69,8 @@ def test_finetune_trains_all_from_the_trained_head_on(make: Make) -> None:
     before = weights(job)
     result = train(job)
     assert changed(job, before) >= {"head"}
-    assert [epoch.epoch for epoch in told] == [0, 1] and told == result.history
+    # The head, an epoch of the last layers, an epoch of all layers.
+    assert [epoch.epoch for epoch in told] == [0, 1, 2] and told == result.history
     assert told[0].validation_accuracy > 0.7, "the head was trained before"
 
 
@@ -80,6 +81,14 @@ def test_the_first_stage_of_finetune_is_the_head_recipe_as_it_stands(make: Make)
     assert plain is not None and start.validation_loss == pytest.approx(
         plain.validation_loss, rel=1e-4
     )
+
+
+def test_quick_finetune_leaves_out_the_stage_of_all_layers(make: Make) -> None:
+    job = make("finetune", model=LITE0, epochs=1, lr=1e-3, quality="quick")
+    stem = job.definition.network.backbone.conv_stem.weight.clone()  # type: ignore[operator,union-attr]
+    result = train(job)
+    assert [epoch.epoch for epoch in result.history] == [0, 1]
+    assert torch.equal(job.definition.network.backbone.conv_stem.weight, stem)  # type: ignore[union-attr,arg-type]
 
 
 def test_finetune_keeps_the_pretrained_statistics(make: Make) -> None:

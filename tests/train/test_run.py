@@ -104,7 +104,7 @@ def test_the_settings_train_the_same_model_again(
     run: Path, tiny_dataset: Dataset, tmp_path: Path
 ) -> None:
     config = load_config(TrainConfig, run / "config.toml", {})
-    assert config == replace(QUICK, recipe="scratch")
+    assert config == replace(QUICK, recipe="scratch", quality="good")
     train(tiny_dataset, tmp_path / "again", config)
     assert same_bits(run, tmp_path / "again")
 
@@ -122,7 +122,8 @@ def test_loader_processes_change_nothing(run: Path, tiny_dataset: Dataset, tmp_p
 
 def test_the_card_says_what_it_was_trained_on(run: Path, tiny_dataset: Dataset) -> None:
     card, _ = load_pt(run / "model.pt")
-    assert card.labels == tiny_dataset.labels
+    assert card.labels == tiny_dataset.labels.unsure_below(0.95)
+    assert card.labels.reject_band == (0.5, 0.95) and card.training["choices"] == {}
     assert card.data["fingerprint"] == tiny_dataset.fingerprint
     assert card.data["train_per_class"] == [10, 10]
     assert card.training["model"] == "cnn" and card.training["best_epoch"] >= 1

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..config import Config, from_dict, option, to_dict
 from ..errors import ModelFileError, UsageError
 
 NOT_SURE = "Not sure"
+UNLIKE, CLOSE = "unlike training", "too close to call"  # why an answer is not sure
 _NEGATIONS = ("not_", "not ", "not-", "no_", "no ", "no-", "non_", "non ", "non-")
 _REST = frozenset({"other", "others", "negative", "background", "rest", "none"})
 
 
 @dataclass(frozen=True)
 class Decision:
-    """One answer: the class, its calibrated probability, and the verdict in words."""
+    """One answer: the class, its calibrated probability, and the verdict in words.
+
+    `reason` says why the verdict is "Not sure", and is None for others.
+    """
 
     label: str
     confidence: float
     verdict: str
+    reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,17 @@ class Labels(Config):
             return None
         return self.index(self.positive)
 
+    def unsure_below(self, sure: float) -> Labels:
+        """The labels with "Not sure" from the threshold up to a probability of `sure`.
+
+        That is for the question whether a picture is of one thing: what is not that thing has no
+        end, and training has seen only some of it. Other labels stay as they are.
+        """
+        positive = self.binary_positive
+        if positive is None or not _is_rest(self.names[1 - positive], self.names[positive]):
+            return self
+        return replace(self, reject_band=(self.threshold, sure)) if sure > self.threshold else self
+
     def decide(self, probabilities: Sequence[float], novelty: float | None = None) -> Decision:
         """The answer for one picture's probabilities [C]."""
         chosen = self._choose(probabilities)
@@ -67,8 +83,9 @@ class Labels(Config):
         band = self.reject_band
         unsure = band is not None and band[0] <= score < band[1]
         novel = novelty is not None and self.max_novelty is not None and novelty > self.max_novelty
-        verdict = NOT_SURE if unsure or novel else human(self.names[chosen])
-        return Decision(self.names[chosen], confidence, verdict)
+        reason = UNLIKE if novel else CLOSE if unsure else None
+        verdict = NOT_SURE if reason else human(self.names[chosen])
+        return Decision(self.names[chosen], confidence, verdict, reason)
 
     def _choose(self, probabilities: Sequence[float]) -> int:
         positive = self.binary_positive

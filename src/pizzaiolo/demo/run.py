@@ -89,7 +89,7 @@ def _tell_faults(planted: PlantedFaults, found: dict[str, Any]) -> None:
 
 def _tell_training(result: dict[str, Any]) -> None:
     scores = result["validation"]
-    say(f"  {result['backbone']}, recipe {result['recipe']}: best epoch {result['best_epoch']}")
+    say(f"  {result['backbone']}, recipe {result['recipe']}")
     say(f"  validation accuracy {scores['accuracy']:.1%}")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ..config import BACKBONE
 from ..core.bundle import atomic_path
 from ..core.card import Card
 from ..core.labels import Labels
@@ -14,7 +15,6 @@ from ..core.preprocess import Preprocess
 from .onnx import write_onnx
 
 PIZZA = 963  # "pizza, pizza pie" of the 1000 ImageNet classes
-BACKBONE = "tf_efficientnet_lite0"
 
 # Calibration, confidence = sigmoid(SLOPE * logit(p) + OFFSET) for p = P(class 963): a logistic
 # regression on the training part (980 photos) of a Food-101 subset, pizza against other dishes.
@@ -69,7 +69,7 @@ def starter_card() -> Card:
 
 def starter_network() -> nn.Module:
     """The starter's graph in PyTorch, in eval mode."""
-    from ..model.backbones import embedded_classifier
+    from ..model.embedded import embedded_classifier
 
     return PizzaOfImageNet(embedded_classifier(BACKBONE)).eval()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,13 +12,10 @@ from torch import nn
 
 from ..core.preprocess import FILTERS, Preprocess
 from ..errors import UsageError, nearest
-from .embedded import EMBEDDED as EMBEDDED
-from .embedded import LICENCE, embedded_name
-from .embedded import embedded_classifier as embedded_classifier
+from .embedded import LICENCE, embedded_classifier, embedded_name
 from .ensemble import JOIN, Ensemble, Member, members_of
-from .hub import OFFLINE_CHOICES as OFFLINE_CHOICES
 from .hub import fetch
-from .torchvision_fix import timm as timm
+from .torchvision_fix import timm
 
 # How timm makes a picture square, in our words; of `border` the colour of the border differs.
 MODES = {"center": "crop", "squash": "squash", "border": "pad"}
@@ -46,18 +43,23 @@ def _check_one(name: str, pretrained: bool) -> None:
 
 
 def create_backbone(
-    name: str, pretrained: bool, size: int | None = None, drop_path: float = 0.0
+    name: str,
+    pretrained: bool,
+    size: int | None = None,
+    drop_path: float = 0.0,
+    sides: Sequence[int] | None = None,
 ) -> nn.Module:
     """A timm architecture without its classification layer: [N, 3, H, W] -> [N, D].
 
-    A name `a+b` gives an `Ensemble`. `size` (pixels) is for architectures that are built for one
-    input side, `drop_path` is the rate of their stochastic depth. Raises `UsageError` for an
-    unknown name or a rate where the architecture has none, `WorkError` when the weights can't be
-    fetched.
+    A name `a+b` gives an `Ensemble`, whose members look at pictures of their own `sides` (pixels;
+    `size` for all of them, where it is given alone). `size` is for architectures that are built for
+    one input side too, `drop_path` is the rate of their stochastic depth. Raises `UsageError` for
+    an unknown name or a rate where the architecture has none, `WorkError` when the weights can't
+    be fetched.
     """
     check_name(name, pretrained)
     if JOIN in name:
-        return _create_ensemble(name, pretrained, size, drop_path)
+        return _create_ensemble(name, pretrained, size, drop_path, sides)
     embedded = embedded_name(name)
     if pretrained and embedded:
         network = embedded_classifier(embedded, drop_path)
@@ -114,19 +116,29 @@ def _options_explained(name: str, side: int | None) -> Iterator[None]:
         raise _wrong_size(side, error) from error
 
 
-def _create_ensemble(name: str, pretrained: bool, size: int | None, drop_path: float) -> Ensemble:
+def _create_ensemble(
+    name: str, pretrained: bool, size: int | None, drop_path: float, sides: Sequence[int] | None
+) -> Ensemble:
     """The members on pictures of the largest member's side, normalised as for that member."""
     names = members_of(name)
-    sides = [_own_side(member) for member in names]
-    leader = sides.index(max(sides))
-    networks = [create_backbone(n, pretrained, size or max(sides), drop_path) for n in names]
+    own = [_own_side(member) for member in names]
+    leader = own.index(max(own))
+    sides = sides or ([size] * len(names) if size else own)
+    pairs = list(zip(names, sides, strict=True))
+    networks = [create_backbone(member, pretrained, side, drop_path) for member, side in pairs]
     configs = [timm().data.resolve_model_data_config(network) for network in networks]
     statistics = [[config["mean"], config["std"]] for config in configs]
+    whole = sides[leader]
     members = [
-        Member(network, own, statistics[leader])
-        for network, own in zip(networks, statistics, strict=True)
+        Member(network, side, statistic, whole, statistics[leader])
+        for network, side, statistic in zip(networks, sides, statistics, strict=True)
     ]
     return Ensemble(members, leader)
+
+
+def sides_of(backbone: nn.Module) -> list[int]:
+    """The sides (pixels) at which an ensemble's members look at a picture; none of another."""
+    return backbone.sides if isinstance(backbone, Ensemble) else []
 
 
 def _own_side(name: str) -> int:

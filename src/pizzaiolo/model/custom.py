@@ -43,9 +43,9 @@ class OwnRecogniser(Recogniser):
         return logits
 
 
-def is_code(name: str) -> bool:
+def is_code(name: str | None) -> TypeGuard[str]:
     """Whether a model name means a file of Python: path/to/file.py:Class."""
-    return name.endswith(".py") or ".py:" in name
+    return name is not None and (name.endswith(".py") or ".py:" in name)
 
 
 def create_custom(code: str, classes: int) -> nn.Module:

@@ -8,19 +8,28 @@ from typing import Any
 
 from torch import nn
 
-from ..config import TrainConfig
+from ..config import BACKBONE, TrainConfig
 from ..core.card import Card
 from ..core.preprocess import Preprocess
 from ..errors import ModelFileError, UsageError
-from .backbones import create_backbone, embedding_width, licence_of, preprocess_of
+from .backbones import (
+    create_backbone,
+    embedding_width,
+    licence_of,
+    own_layers,
+    preprocess_of,
+    sides_of,
+)
 from .cnn import CNN_SIZE, SmallCNN
 from .custom import OwnRecogniser, check_custom, create_custom, is_code, make
 from .ensemble import JOIN, members_of
+from .head import KnowingHead, described_head, knowing_head
 from .network import Recogniser
 from .transfer import load_weights
 
 CUSTOM_SIZE = 224
 OWN_WEIGHTS = "none (trained from a random start)"
+MOST_OWN_CLASSES = 2000  # that a network may know for its head to keep them
 
 
 @dataclass(frozen=True)
@@ -49,8 +58,9 @@ def define(
             f"recipe scratch starts at random, and weights is {config.weights!r}",
             hint="--recipe finetune, or no --weights",
         )
-    own = network is not None or is_code(config.model)
-    if config.drop_path and (own or config.model == "cnn"):
+    model = config.model or BACKBONE
+    own = network is not None or is_code(model)
+    if config.drop_path and (own or model == "cnn"):
         raise UsageError(
             f"drop_path is {config.drop_path}, and {'your module' if own else 'cnn'} takes none",
             hint="leave --drop-path out",
@@ -58,26 +68,40 @@ def define(
     if own:
         made = _define_custom(config, classes, network)
     else:
-        made = (_define_cnn if config.model == "cnn" else _define_timm)(config, classes)
+        made = _define_cnn(config, classes) if model == "cnn" else _define_timm(config, classes)
     if config.weights is None:
         return made
     name = str(made.architecture["name"])
     weights = load_weights(Path(config.weights), made.network, name, classes)
-    return replace(made, weights_licence=weights.licence, pretrained=True)
+    head = made.network.head
+    facts = made.architecture | (head.facts() if isinstance(head, KnowingHead) else {})
+    return replace(made, architecture=facts, weights_licence=weights.licence, pretrained=True)
 
 
 def _define_timm(config: TrainConfig, classes: int) -> Definition:
     pretrained = config.pretrained and config.recipe != "scratch" and config.weights is None
-    backbone = create_backbone(config.model, pretrained, config.size, config.drop_path)
-    preprocess = preprocess_of(config.model, backbone, config.size, config.resize_mode)
+    name = config.model or BACKBONE
+    backbone = create_backbone(name, pretrained, config.size, config.drop_path)
+    preprocess = preprocess_of(name, backbone, config.size, config.resize_mode)
     width = embedding_width(backbone, preprocess.size)
-    return Definition(
-        Recogniser(backbone, nn.Linear(width, classes), config.dropout),
-        preprocess,
-        {"kind": "timm", "name": JOIN.join(members_of(config.model)), "embedding": width},
-        licence_of(config.model, backbone, pretrained),
-        pretrained,
-    )
+    facts = {"kind": "timm", "name": JOIN.join(members_of(name)), "embedding": width}
+    if sides := sides_of(backbone):
+        facts["sides"] = sides
+    head: nn.Module = nn.Linear(width, classes)
+    if pretrained and config.knowledge and (layers := _kept_layers(name, width)):
+        head = knowing_head(layers, classes)
+        facts |= head.facts()
+    network = Recogniser(backbone, head, config.dropout)
+    licence = licence_of(name, backbone, pretrained)
+    return Definition(network, preprocess, facts, licence, pretrained)
+
+
+def _kept_layers(name: str, width: int) -> list[nn.Linear]:
+    """The members' own layers of classes, where they fit the embedding and are not too large."""
+    layers = own_layers(name)
+    fits = sum(layer.in_features for layer in layers) == width
+    small = sum(layer.out_features for layer in layers) <= MOST_OWN_CLASSES * len(layers)
+    return layers if fits and small else []
 
 
 def _define_cnn(config: TrainConfig, classes: int) -> Definition:
@@ -97,7 +121,8 @@ def _define_custom(
             f"dropout is {config.dropout}, and your module has its own last layer",
             hint="leave --dropout out, and put nn.Dropout into your module",
         )
-    own = create_custom(config.model, classes) if network is None else make(network, classes)
+    code = config.model or ""
+    own = create_custom(code, classes) if network is None else make(network, classes)
     preprocess = _plain_preprocess(config, CUSTOM_SIZE)
     recogniser = OwnRecogniser(own)
     check_custom(recogniser, preprocess.size, classes)
@@ -128,21 +153,24 @@ def rebuild(card: Card, code: str | None = None) -> Recogniser:
     if kind == "cnn":
         backbone: nn.Module = SmallCNN()
     elif kind == "timm":
-        backbone = _known_backbone(name, card.preprocess.size)
+        backbone = _known_backbone(name, card)
     else:
         raise ModelFileError(f"the card names an architecture of kind {kind!r}, which is unknown")
     try:
-        head = nn.Linear(int(card.architecture["embedding"]), classes)
+        head = described_head(card.architecture, classes)
     except (KeyError, TypeError, ValueError, RuntimeError):
         raise ModelFileError("the card does not say how wide the embedding is") from None
     return Recogniser(backbone, head)
 
 
-def _known_backbone(name: str, size: int) -> nn.Module:
+def _known_backbone(name: str, card: Card) -> nn.Module:
+    sides = card.architecture.get("sides")
     try:
-        return create_backbone(name, pretrained=False, size=size)
+        return create_backbone(name, pretrained=False, size=card.preprocess.size, sides=sides)
     except UsageError as error:
         raise ModelFileError(
             f"the card names the architecture {name!r}, which this timm lacks: {error.message}",
             hint="pip install --upgrade timm",
         ) from None
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ModelFileError(f"the card describes no network: {error}") from None

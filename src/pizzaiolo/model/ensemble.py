@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ..errors import UsageError
 
@@ -27,26 +28,47 @@ def members_of(name: str) -> list[str]:
 
 
 class Member(nn.Module):
-    """A backbone that is fed pictures normalised for another: [N, 3, H, W] -> [N, D].
+    """A backbone that is fed pictures resized and normalised for another: [N, 3, H, W] -> [N, D].
 
-    (x s + m - m') / s'  =  x (s / s') + (m - m') / s', with the other's mean m and deviation s.
+    The sides are in pixels. (x s + m - m') / s'  =  x (s / s') + (m - m') / s', with the other's
+    mean m and deviation s. Resizing a square is a product with one matrix from each side, which
+    every runtime has, where antialiasing is left out of many.
     """
 
     scale: Tensor
     shift: Tensor
+    shrink: Tensor
 
-    def __init__(self, network: nn.Module, own: list[Statistics], given: list[Statistics]) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        side: int,
+        own: list[Statistics],
+        given_side: int,
+        given: list[Statistics],
+    ) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.side, self.resized = network, side, side != given_side
         (mean, std), (given_mean, given_std) = map(torch.tensor, own), map(torch.tensor, given)
         # [1, 3, 1, 1]; part of the state, so that a model file does not lean on timm's statistics
         self.register_buffer("scale", (given_std / std).view(1, 3, 1, 1))
         self.register_buffer("shift", ((given_mean - mean) / std).view(1, 3, 1, 1))
+        if self.resized:
+            self.register_buffer("shrink", resizing(given_side, side))
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Float pictures [N, 3, H, W] -> embedding [N, D]."""
+        if self.resized:
+            pictures = self.shrink @ pictures @ self.shrink.T
         embedding: Tensor = self.network(pictures * self.scale + self.shift)
         return embedding
+
+
+def resizing(given: int, side: int) -> Tensor:
+    """The matrix [side, given] of bicubic resizing with antialiasing along one axis."""
+    lines = torch.eye(given)[None, None]  # each column is a picture of one pixel's line
+    made = functional.interpolate(lines, (side, given), mode="bicubic", antialias=True)
+    return made[0, 0]
 
 
 class Ensemble(nn.Module):
@@ -59,6 +81,11 @@ class Ensemble(nn.Module):
         super().__init__()
         self.members = nn.ModuleList(members)
         self.leader = leader
+
+    @property
+    def sides(self) -> list[int]:
+        """The sides at which the members look, in pixels."""
+        return [member.side for member in self.members if isinstance(member, Member)]
 
     @property
     def networks(self) -> list[nn.Module]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +35,11 @@ class KnowingHead(nn.Module):
         """The number of classes C."""
         return self.linear.out_features
 
+    def facts(self) -> dict[str, Any]:
+        """What a card says of the head, for `described_head`."""
+        own = [layer.out_features for layer in self.own if isinstance(layer, nn.Linear)]
+        return {"widths": self.widths, "own_classes": own}
+
     def readers(self) -> list[Callable[[Tensor], Tensor]]:
         """For each member: its part of the embedding -> square roots of probabilities [N, K]."""
         return [partial(_known, own) for own in self.own]
@@ -49,6 +55,16 @@ class KnowingHead(nn.Module):
 def _known(own: nn.Module, embedding: Tensor) -> Tensor:
     known: Tensor = (own(embedding).log_softmax(1) / 2).exp()
     return known
+
+
+def described_head(facts: Mapping[str, Any], classes: int) -> nn.Module:
+    """The head, with random weights, that a card's `architecture` describes.
+
+    Raises `KeyError`, `TypeError`, `ValueError` or `RuntimeError` where it describes none.
+    """
+    if "own_classes" in facts:
+        return KnowingHead(facts["widths"], facts["own_classes"], classes)
+    return nn.Linear(int(facts["embedding"]), classes)
 
 
 def knowing_head(own: Sequence[nn.Linear], classes: int) -> KnowingHead:

@@ -14,6 +14,7 @@ from ..console import log
 from ..errors import InputError
 from .custom import OwnRecogniser
 from .ensemble import JOIN
+from .head import KnowingHead, described_head
 from .network import Recogniser
 from .torchvision_fix import timm
 from .weights import Differences, State, Weights, compare, read_weights, unwrapped
@@ -47,7 +48,8 @@ def load_weights(path: Path, network: Recogniser, name: str, classes: int) -> We
         if not state or compare(state, expected):
             raise _misfit(weights, name, differences)
     backbone.load_state_dict({**expected, **state})
-    _load_head(network.head, layer)
+    network.head = _head_of(weights, classes) or network.head
+    _load_head(network.head, {name.removeprefix(HEAD): tensor for name, tensor in layer.items()})
     log.info("started from %s: %d tensors", path, len(state))
     return weights
 
@@ -109,8 +111,24 @@ def _converted(state: State, backbone: nn.Module, name: str) -> State:
     return {k: v for k, v in made.items() if k in expected or k not in layer}
 
 
+def _head_of(weights: Weights, classes: int) -> nn.Module | None:
+    """A head for `classes` that keeps the classes which the file's network knew, as the file's."""
+    facts = weights.card.architecture if weights.card else {}
+    try:
+        return described_head(facts, classes) if "own_classes" in facts else None
+    except (KeyError, TypeError, ValueError, RuntimeError):
+        return None
+
+
 def _load_head(head: nn.Module, layer: State) -> None:
     """The layer of classes too, where the file's has the same shape."""
+    if isinstance(head, KnowingHead):
+        known = {k: t for k, t in head.state_dict().items() if k.startswith("own.")}
+        fits = all(k in layer and layer[k].shape == t.shape for k, t in head.state_dict().items())
+        head.load_state_dict(layer if fits else {k: layer[k] for k in known}, strict=fits)
+        if not fits:
+            log.info("the file's layer of classes has another shape and is left out")
+        return
     if not isinstance(head, nn.Linear) or not layer:
         return
     found = [

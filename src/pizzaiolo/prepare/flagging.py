@@ -7,7 +7,7 @@ from collections.abc import Container, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import TrainConfig
+from ..config import BACKBONE
 from .columns import amend
 from .label_noise import suspects
 from .outliers import graphic_signs, outliers, printed_head
@@ -28,7 +28,7 @@ def flag(
     """
     labels = [rows[i].label for i in places]
     groups = [rows[i].group or rows[i].path for i in places]
-    signs = graphic_signs(features, printed_head(TrainConfig().model), lines)
+    signs = graphic_signs(features, printed_head(BACKBONE), lines)
     odd = outliers(features, labels, groups, signs)
     for place, score in zip(odd.indices, odd.scores, strict=True):
         _mark(rows, places[place], reviewed, outlier=round(float(score), 4))

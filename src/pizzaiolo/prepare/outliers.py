@@ -76,7 +76,7 @@ def graphic_signs(features: Features, head: tuple[Features, float], lines: Value
 
 def printed_head(name: str) -> tuple[Features, float]:
     """Weights [D] and bias: the mean of the logits of `PRINTED`, from an embedded ImageNet head."""
-    from ..model.backbones import embedded_classifier  # PyTorch, which the rest does without
+    from ..model.embedded import embedded_classifier  # PyTorch, which the rest does without
 
     layer = embedded_classifier(name).get_classifier()  # type: ignore[operator]
     weights, bias = (p.detach().numpy()[list(PRINTED)].mean(axis=0) for p in layer.parameters())

@@ -12,7 +12,7 @@ from typing import Protocol, overload
 import numpy as np
 from PIL import Image
 
-from ..config import PrepareConfig, TrainConfig
+from ..config import BACKBONE, PrepareConfig
 from ..core.bundle import cache_folder
 from ..core.image import read_image
 from ..core.manifest import Row
@@ -62,7 +62,7 @@ class CopiesOnDisk:
         from ..model.device import choose_device
         from ..model.features import embed, pretrained_embedder
 
-        embedder = pretrained_embedder(TrainConfig().model, choose_device("auto"))
+        embedder = pretrained_embedder(BACKBONE, choose_device("auto"))
         known = [row.copy_sha256 or "" for row in rows]
         digests = known if all(known) else None
         return embed(embedder, self._files(rows), cache_folder(), "the pictures", digests)

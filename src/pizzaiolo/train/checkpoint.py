@@ -19,7 +19,7 @@ from ..config import TrainConfig, to_dict
 from ..console import log
 from ..core.bundle import save_tensors
 from ..errors import InputError, UsageError
-from ..model.backbones import timm
+from ..model.torchvision_fix import timm
 from .augment import seeded
 from .parallel import is_main, process_index, processes
 

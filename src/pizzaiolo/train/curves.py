@@ -6,16 +6,17 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .plot import Line, Panel, Point, axis, log_axis, short, svg
+from ..core.plot import Line, Panel, Point, axis, log_axis, short, svg
 
 if TYPE_CHECKING:
-    from .loop import Epoch
+    from .plan import Epoch
 
 
-def learning_curves(history: Sequence[Epoch], best: int | None = None) -> str:
+def learning_curves(history: Sequence[Epoch], best: int | None = None, step: str = "epoch") -> str:
     """Both losses and the validation accuracy by epoch, as SVG.
 
-    The epoch `best` is marked; without it, the one with the lowest validation loss.
+    The epoch `best` is marked; without it, the one with the lowest validation loss. `step` is what
+    a line of the history is called.
     """
     chosen = _chosen(history, best)
     training, validation, accuracy = (
@@ -23,7 +24,7 @@ def learning_curves(history: Sequence[Epoch], best: int | None = None) -> str:
         for name in ("train_loss", "validation_loss", "validation_accuracy")
     )
     numbers = [epoch.epoch for epoch in history] or [0]
-    epochs = axis("epoch", (min(numbers), max(*numbers, min(numbers) + 1)), whole=True)
+    epochs = axis(step, (min(numbers), max(*numbers, min(numbers) + 1)), whole=True)
     losses = (Line("training", training, "first"), Line("validation", validation))
     loss = Panel(
         "Loss",
@@ -31,7 +32,7 @@ def learning_curves(history: Sequence[Epoch], best: int | None = None) -> str:
         axis("per picture", (y for line in losses for _, y in line.points)),
         losses,
         (chosen.epoch, chosen.validation_loss) if chosen else None,
-        f"best: epoch {chosen.epoch}" if chosen else "no epoch yet",
+        f"best: {step} {chosen.epoch}" if chosen else f"no {step} yet",
     )
     right = Panel(
         "Validation accuracy",

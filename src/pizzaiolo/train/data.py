@@ -85,24 +85,34 @@ class Files:
         return Path(os.fsdecode(self.text[start : self.ends[index]].tobytes()))
 
 
-class Pictures(TorchDataset[Batch | PizzaioloError]):
-    """Pictures of a split as (uint8 [H, W, 3], class index), a bad one as its error.
+class Drawn(TorchDataset[Batch | PizzaioloError]):
+    """Data that is another in each epoch.
 
-    What is random about a picture depends on the seed, the epoch and its place alone, so it is
-    the same with any number of loader processes. Place `index + n * len` is the picture's draw
-    number `n` in an epoch that draws it more than once.
+    What is random about an item depends on the seed, the epoch and its place alone, so it is the
+    same with any number of loader processes. Place `index + n * len` is the item's draw number `n`
+    in an epoch that draws it more than once.
     """
+
+    def __init__(self) -> None:
+        self.epoch = torch.zeros(1, dtype=torch.int64)
+        self.epoch.share_memory_()  # type: ignore[no-untyped-call]
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+
+class Pictures(Drawn):
+    """Pictures of a split as (uint8 [H, W, 3], class index), a bad one as its error."""
 
     def __init__(
         self, split: Split, preprocess: Preprocess, transform: Transform, seed: int = 0
     ) -> None:
+        super().__init__()
         self.files = Files(split.files)
         self.targets = torch.tensor(split.targets)
         self.preprocess = preprocess
         self.transform = transform
         self.seed = seed
-        self.epoch = torch.zeros(1, dtype=torch.int64)
-        self.epoch.share_memory_()  # type: ignore[no-untyped-call]
 
     def __len__(self) -> int:
         return len(self.files)
@@ -128,7 +138,7 @@ class Loader(DataLoader[Any]):
 
     def set_epoch(self, number: int, start_batch: int = 0) -> None:
         """Which epoch comes next: it has its own order and augmentation, and may start midway."""
-        if isinstance(self.dataset, Pictures):
+        if isinstance(self.dataset, Drawn):
             self.dataset.epoch.fill_(number)
         if isinstance(self.sampler, EpochSampler):
             assert self.batch_size is not None
@@ -195,7 +205,7 @@ def _collate(items: list[Any]) -> Any:
 
 
 def batches(
-    data: Pictures | TensorDataset,
+    data: Drawn | TensorDataset,
     size: int,
     *,
     shuffle_seed: int | None,
@@ -208,7 +218,7 @@ def batches(
     `weights` (float [N]) draws each picture in proportion, with replacement. A last batch of one
     is dropped in training: BatchNorm has no variance of one picture.
     """
-    sampler, drawn = None, isinstance(data, Pictures)
+    sampler, drawn = None, isinstance(data, Drawn)
     if shuffle_seed is not None:
         sampler = EpochSampler(len(data), shuffle_seed, weights=weights, number_repeats=drawn)
     loader = Loader(

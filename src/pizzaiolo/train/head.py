@@ -18,7 +18,6 @@ from .job import Job
 from .linear import STRENGTHS, Candidate, Features, path
 from .loss import make_loss
 from .plan import Epoch, Fit
-from .sampling import class_counts, class_weights
 from .scores import score
 
 
@@ -55,7 +54,9 @@ def head(job: Job) -> Fit:
 
 def _embedded(job: Job) -> tuple[Features, Features]:
     """Embeddings [N, D] of the training and the validation pictures."""
-    embedder = Embedder(job.definition.network.backbone, job.definition.preprocess, job.device)
+    definition = job.definition
+    rough = "bf16" if job.config.precision == "bf16" else "fp32"
+    embedder = Embedder(definition.network.backbone, definition.preprocess, job.device, rough)
     training, validation = (
         Features(
             torch.from_numpy(embed(embedder, split.files, job.cache, name)),
@@ -71,10 +72,7 @@ class Search:
 
     def __init__(self, job: Job, advance: Advance) -> None:
         self.job, self.advance, self.result = job, advance, Fit()
-        counts = class_counts(job.training.targets, job.classes)
-        # Sampling a class more often and weighing it more are the same to an exact minimum.
-        balanced = job.config.balance != "none"
-        self.loss = make_loss(job.config, class_weights(counts) if balanced else None)
+        self.loss = make_loss(job.config, job.loss_weights(sampled=False))
 
     def best(self, training: Features, validation: Features) -> Candidate:
         """The layer whose regularisation has the lowest validation loss."""

@@ -12,18 +12,19 @@ from torch import Tensor
 
 from ..config import TrainConfig
 from ..model.define import Definition
+from ..model.network import Recogniser
 from .checkpoint import Checkpoints
 from .data import Split
 from .plan import Epoch
 from .sampling import class_counts, class_weights, sampling_weights
+from .speed import keep_freed_memory
 
 EPOCHS = {
-    "head": {"quick": 30, "good": 60, "best": 120},
+    "stages": {"quick": 3, "good": 6, "best": 12},
     "finetune": {"quick": 2, "good": 5, "best": 15},
     "scratch": {"quick": 5, "good": 20, "best": 60},
 }
 RATES = {
-    "head": {"adamw": 1e-3, "sgd": 1e-2},
     "finetune": {"adamw": 2e-4, "sgd": 2e-3},
     "scratch": {"adamw": 1e-3, "sgd": 5e-2},
 }
@@ -48,8 +49,12 @@ class Job:
 
     def epochs(self, recipe: str) -> int:
         """Passes over the training data, as set or by quality; at most, with a time budget."""
-        quality = self.config.quality if self.deadline is None else "best"
-        return self.config.epochs or EPOCHS[recipe][quality]
+        return self.config.epochs or EPOCHS[recipe][self.quality]
+
+    @property
+    def quality(self) -> str:
+        """How much to spend; a time budget ends what is planned as the best."""
+        return "best" if self.deadline is not None else self.config.quality or "good"
 
     def rate(self, recipe: str) -> float:
         """The learning rate, as set or by recipe and optimiser."""
@@ -64,9 +69,13 @@ class Job:
         """Seconds of the time budget that are left; None without one."""
         return None if self.deadline is None else max(0.0, self.deadline - monotonic())
 
-    def loss_weights(self) -> Tensor | None:
-        """A weight per class, float [C], where the settings balance the loss."""
-        if self.config.balance != "weights":
+    def loss_weights(self, sampled: bool = True) -> Tensor | None:
+        """A weight per class, float [C], where the settings balance the loss.
+
+        To what is not `sampled`, because it sees all pictures at once, balanced sampling is the
+        same as these weights.
+        """
+        if self.config.balance != "weights" and (sampled or self.config.balance != "sampling"):
             return None
         return class_weights(class_counts(self.training.targets, self.classes))
 
@@ -75,6 +84,14 @@ class Job:
         if self.config.balance != "sampling":
             return None
         return sampling_weights(self.training.targets, self.classes)
+
+    def placed(self) -> Recogniser:
+        """The network on its device, and all laid out for fast steps."""
+        if self.device.type == "cpu":
+            keep_freed_memory()
+        network = self.definition.network.to(self.device)
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return network
 
     @property
     def classes(self) -> int:

@@ -22,10 +22,7 @@ from .data import Loader
 from .loss import make_loss
 from .optim import average, make_optimizer, set_rates
 from .parallel import make_accelerator, processes, share
-from .plan import Epoch as Epoch
-from .plan import Fit as Fit
-from .plan import Plan as Plan
-from .plan import Position
+from .plan import Epoch, Fit, Plan, Position
 from .scores import validate
 
 GPU_STEPS = 16  # steps between two looks at the loss, for each look waits for the GPU

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ..config import TrainConfig
 from .data import Loader
 from .loop import set_train_mode
+from .loss import make_loss
 from .optim import make_optimizer
 from .parallel import make_accelerator
 from .plan import Plan
@@ -58,7 +59,7 @@ def find_rate(
             nn.Sequential(copied), make_optimizer(config, groups_at(copied, 1.0))
         )
         set_train_mode(model, plan.trained)
-        criterion = plan.loss.to(device) if plan.loss else nn.CrossEntropyLoss()
+        criterion = (plan.loss or make_loss(config)).to(device)
         losses: list[float] = []
         for rate, (pictures, targets) in zip(rates, _endless(loader), strict=False):
             for group in optimizer.param_groups:

@@ -11,7 +11,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..config import TrainConfig
 from ..errors import UsageError, nearest
-from ..model.backbones import timm
+from ..model.torchvision_fix import timm
 
 ONE_CYCLE_START = 25.0  # the peak is so many times the first rate (fastai's and PyTorch's value)
 ONE_CYCLE_MOMENTUM = 0.85, 0.95  # at the peak, at both ends

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from ..console import log
 from ..core.bundle import write_text
+from ..model.head import KnowingHead
 from .augment import mix
 from .curves import rate_curve
 from .data import Loader, batches, evaluation_pictures, training_pictures, worker_faults
@@ -21,26 +21,54 @@ from .loss import make_loss
 from .lr_finder import Found, find_rate
 from .optim import parameter_groups
 from .parallel import is_main
-from .plan import Fit, Mix, Plan
+from .plan import Epoch, Fit, Mix, Plan
+from .progressive import NAME as STAGES
+from .progressive import Groups, joined, later, remembered, stage
 
-Groups = Callable[[nn.Module, float], list[dict[str, Any]]]
 VALIDATION_BATCH = 16
 
 
 def finetune(job: Job) -> Fit:
-    """The head first, on frozen features; then all layers, the backbone at a lower rate."""
+    """In stages, each from the best state before it on: the head, the last layers, all layers.
+
+    The head is trained on frozen features. The backbone's rate is lower than the head's.
+    """
     network, config = job.definition.network, job.config
-    trained = job.definition.pretrained and isinstance(network.head, nn.Linear)
-    resumed = job.checkpoints is not None and job.checkpoints.state("finetune") is not None
-    if trained and not resumed:
-        first = replace(config, lr=None, epochs=None)
-        head(replace(job, config=first, on_epoch=lambda epoch: None, checkpoints=None))
+    trained = job.definition.pretrained and isinstance(network.head, nn.Linear | KnowingHead)
 
     def groups(network: Any, rate: float) -> list[dict[str, Any]]:
         body = parameter_groups(network.backbone, rate * config.backbone_lr_factor, config)
         return body + parameter_groups(network.head, rate, config)
 
-    return _fit_pictures(job, "finetune", groups, trained)
+    if not trained:
+        return _fit_pictures(job, "finetune", groups)
+    first = _first_stages(job, groups)
+    if first is None:
+        return _fit_pictures(job, "finetune", groups, trained)
+    if job.quality == "quick":
+        return first
+    last = first.history[-1].epoch
+
+    def on_epoch(epoch: Epoch) -> None:
+        if epoch.epoch:
+            job.on_epoch(later(epoch, last))
+
+    rest = _fit_pictures(replace(job, on_epoch=on_epoch), "finetune", groups, trained)
+    return joined(first, rest)
+
+
+def _first_stages(job: Job, groups: Groups) -> Fit | None:
+    """The head and the last layers, or where a resumed training is past them, what they gave."""
+    state = job.checkpoints.state if job.checkpoints else lambda name: None
+    if state("finetune") is not None:
+        first = remembered(job)
+        for epoch in first.history if first else ():
+            job.on_epoch(epoch)
+        return first
+    if state(STAGES) is None:
+        plain = replace(job.config, lr=None, epochs=None)
+        head(replace(job, config=plain, on_epoch=lambda epoch: None, checkpoints=None))
+    return stage(job, groups, _mix(job))
 
 
 def scratch(job: Job) -> Fit:
@@ -54,8 +82,7 @@ def scratch(job: Job) -> Fit:
 
 @worker_faults()
 def _fit_pictures(job: Job, recipe: str, groups: Groups, trained: bool = False) -> Fit:
-    network = job.definition.network.to(job.device)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = job.placed()
     loaders = _loaders(job)
     plan = Plan(
         job.epochs(recipe), [], job.config.patience,

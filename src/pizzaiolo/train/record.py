@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import platform
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,11 @@ from ..config import TrainConfig, to_dict, to_toml
 from ..core.bundle import UNFINISHED, save_pt, write_text
 from ..core.card import Card
 from ..core.manifest import Dataset
-from ..model.backbones import timm
 from ..model.define import Definition
+from ..model.torchvision_fix import timm
 from .checkpoint import FILE, check_identity
 from .curves import learning_curves
 from .plan import Epoch, Fit
-from .sampling import class_counts
 
 
 class TensorBoard:
@@ -55,21 +55,29 @@ class TensorBoard:
             self.writer.add_image(name, pixels, dataformats="HWC")
 
 
-def make_card(data: Dataset, definition: Definition, config: TrainConfig, result: Fit) -> Card:
-    """The card of a trained model, without what evaluation adds to it."""
+def make_card(
+    data: Dataset,
+    definition: Definition,
+    config: TrainConfig,
+    result: Fit,
+    per_class: Sequence[int],
+) -> Card:
+    """The card of a trained model, without what evaluation adds to it.
+
+    `per_class` counts the training pictures.
+    """
     assert result.best is not None
-    targets = [data.labels.index(row.label) for row in data.split("train")]
     return Card(
-        labels=data.labels,
+        labels=data.labels.unsure_below(config.sure),
         preprocess=definition.preprocess,
         architecture=definition.architecture,
         metrics={"validation": _scores(result.best)},
         data={
             "fingerprint": data.fingerprint,
             "splits": data.counts(),
-            "train_per_class": class_counts(targets, len(data.labels.names)),
+            "train_per_class": list(per_class),
         },
-        training={**to_dict(config), "best_epoch": result.best.epoch},
+        training={**to_dict(config), "best_epoch": result.best.epoch, "choices": result.choices},
         versions={
             "pizzaiolo": __version__,
             "python": platform.python_version(),
@@ -114,7 +122,9 @@ def write_run(
     save_pt(folder / "model.pt", card, result.state)
     write_text(folder / "config.toml", to_toml("train", config))
     write_text(folder / "history.csv", _history(result))
-    write_text(folder / "curves.svg", learning_curves(result.history))
+    best = result.best.epoch if result.best else None
+    step = "layer tried" if config.recipe == "head" else "epoch"
+    write_text(folder / "curves.svg", learning_curves(result.history, best, step))
     whole = {**facts, "card": card.to_dict()}
     write_text(folder / "run.json", json.dumps(whole, indent=2, ensure_ascii=False))
 

@@ -12,22 +12,24 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..config import TrainConfig, duration
+from ..config import BACKBONE, TrainConfig, duration
 from ..console import log
 from ..core.bundle import UNFINISHED, cache_folder, result_folder
 from ..core.manifest import Dataset
 from ..errors import UsageError
-from ..model.custom import is_code
 from ..model.define import Definition, define
 from ..model.device import choose_device, seed_everything
+from ..model.features import pretrained_embedder
 from .checkpoint import FILE, Checkpoints, identity
 from .data import Split, load_split
+from .defaults import affordable, filled
 from .job import Job
 from .optim import check_optimizer
 from .parallel import is_main, own_device, wait_for_all
 from .plan import Fit
 from .recipes import RECIPES
 from .record import TensorBoard, finished_run, make_card, summarise, write_run
+from .sampling import class_counts
 from .show import batch_grid
 from .show import show_batch as write_batch
 
@@ -69,7 +71,8 @@ def train(
     with _run_folder(run) as folder:
         checkpoints = Checkpoints(folder / FILE, marks, ready.config.checkpoint_seconds, resume)
         result = _fit(ready, folder, checkpoints, started)
-        card = make_card(ready.data, ready.definition, ready.config, result)
+        per_class = class_counts(ready.training.targets, len(ready.data.labels.names))
+        card = make_card(ready.data, ready.definition, ready.config, result, per_class)
         summary = summarise(run, ready.data, card, result, time.monotonic() - started)
         if is_main():
             place = str(ready.data.root.resolve())
@@ -97,19 +100,26 @@ def _set_up(dataset: Path | str | Dataset, config: TrainConfig, network: nn.Modu
     training, validation = load_split(data, "train"), load_split(data, "validation")
     device = own_device(choose_device(config.device))
     seed_everything(config.seed)
-    config = replace(config, recipe=config.recipe or _default_recipe(config, network))
+    pictures = len(training) + len(validation)
+
+    def most() -> str:
+        return _affordable(config, pictures, device)
+
+    asked, config = config, filled(config, network is not None, most)
     definition = define(config, len(data.labels.names), network)
     if network is not None:
         config = replace(config, model=definition.architecture["name"])
-    _warn_small(data, definition)
+    if asked.model or network is not None:  # those chosen here do well on smaller copies
+        _warn_small(data, definition)
     return SetUp(data, config, definition, training, validation, device)
 
 
-def _default_recipe(config: TrainConfig, network: nn.Module | None) -> str:
-    custom = network is not None or is_code(config.model)
-    if config.weights is not None:
-        return "finetune" if custom else "head"
-    return "scratch" if custom or config.model == "cnn" or not config.pretrained else "head"
+def _affordable(config: TrainConfig, pictures: int, device: torch.device) -> str:
+    """The quality of recipe head that its time budget allows."""
+    if config.time_budget is None or config.model is not None:
+        return "quick"
+    each = pretrained_embedder(BACKBONE, device).seconds_each()
+    return affordable(each, pictures, duration(config.time_budget))
 
 
 def _warn_small(data: Dataset, definition: Definition) -> None:

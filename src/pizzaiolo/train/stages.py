@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -48,7 +49,7 @@ def cut(backbone: nn.Module, side: int, most_values: int) -> Cut | None:
 
     A picture (`side` pixels) may have at most `most_values` activations. That the two parts are
     the whole is verified by numbers, so a backbone that can't be taken apart in this way gets no
-    cut: one whose parts don't follow each other in a row.
+    cut: one whose parts don't follow each other in a row, or are too few.
     """
     was_training = backbone.training
     backbone.eval()
@@ -56,7 +57,7 @@ def cut(backbone: nn.Module, side: int, most_values: int) -> Cut | None:
         places = (
             place
             for place in _places(backbone, _noise(backbone, 1, side))
-            if place.share <= SHARE and torch.Size(place.shape).numel() <= most_values
+            if 0 < place.share <= SHARE and math.prod(place.shape) <= most_values
         )
         pictures = _noise(backbone, 2, side)
         for place in islice(places, TRIED):
@@ -104,9 +105,9 @@ def _places(backbone: nn.Module, picture: Tensor) -> list[Place]:
         done += sum(counts.get(f"{type(backbone).__name__}.{name}", {}).values())
         if names.count(name) > 1 or not isinstance(output, Tensor):
             break
-        share = 1 - done / total
+        share = (total - done) / total
         places.append(Place(name, tuple(names[:number]), tuple(output.shape[1:]), share))
-    return places[:-1]
+    return places
 
 
 def _cut_at(backbone: nn.Module, place: Place, pictures: Tensor) -> Cut | None:
@@ -136,10 +137,14 @@ def _keep_tokens(tail: nn.Module) -> None:
     """A vision transformer of timm adds its positions outside of its modules: no second time."""
     if not hasattr(tail, "_pos_embed"):
         return
-    tail._pos_embed = Skipped()
-    for name in ("cls_token", "reg_token", "pos_embed"):
+    tail._pos_embed = _unchanged  # type: ignore[assignment]
+    for name in ("cls_token", "reg_token", "dist_token", "pos_embed"):
         if name in dict(tail.named_parameters(recurse=False)):
             tail.register_parameter(name, None)
+
+
+def _unchanged(x: Tensor, *_: Any, **__: Any) -> Tensor:
+    return x
 
 
 class Skipped(nn.Module):

@@ -13,17 +13,18 @@ from html import escape
 
 Point = tuple[float, float]
 
-WIDTH, HEIGHT = 330, 200  # of what lies between the axes, pixels
-LEFT, RIGHT, TOP, BOTTOM = 66, 26, 70, 58  # around it
 MOST_DOTS = 40  # with more points only the line is drawn
 HUGE = 1e90  # what is larger is off every axis
 STEPS = 5  # about so many ticks on an axis
-STYLE = """
-.curves { color-scheme: light dark; font: 13px system-ui, sans-serif; --ink: #22201d;
+PALETTE = """
+.curves { color-scheme: light dark; --ink: #22201d;
   --soft: #655f57; --line: #e4ded4; --paper: #fbf9f5; --first: #b07400; --second: #b3361d; }
 @media (prefers-color-scheme: dark) { .curves { --ink: #f0ece5; --soft: #a9a196;
   --line: #3a352f; --paper: #191714; --first: #f0c169; --second: #ff8a6b; } }
-.curves .paper { fill: var(--paper); } .curves text { fill: var(--soft); }
+.curves .paper { fill: var(--paper); }
+"""
+RULES = """
+.curves { font: 13px system-ui, sans-serif; } .curves text { fill: var(--soft); }
 .curves .grid { stroke: var(--line); } .curves .axis { stroke: var(--soft); }
 .curves .title, .curves .said { fill: var(--ink); } .curves .title { font-size: 15px; font-weight: 600; }
 .curves .curve { fill: none; stroke-width: 2; stroke-linejoin: round; stroke-linecap: round; }
@@ -31,7 +32,27 @@ STYLE = """
 .curves .dot.first { fill: var(--first); } .curves .dot.second { fill: var(--second); }
 .curves .mark { stroke: var(--ink); stroke-dasharray: 3 4; }
 .curves .ring { fill: var(--paper); stroke: var(--ink); stroke-width: 2; }
+.curves .guide { stroke: var(--soft); stroke-dasharray: 4 4; stroke-width: 1.5; }
+.curves .area { stroke: none; fill-opacity: .22; } .curves .area.first { fill: var(--first); } .curves .area.second { fill: var(--second); }
 """  # noqa: E501
+STYLE = PALETTE + RULES  # a page that has the palette's colours needs the rules only
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Sizes of a plot, pixels: of what lies between the axes, and the margins around it."""
+
+    width: int = 330
+    height: int = 200
+    left: int = 66
+    right: int = 26
+    top: int = 70
+    bottom: int = 58
+
+    @property
+    def full(self) -> tuple[int, int]:
+        """Width and height with the margins."""
+        return self.left + self.width + self.right, self.top + self.height + self.bottom
 
 
 @dataclass(frozen=True)
@@ -55,11 +76,15 @@ class Axis:
 
 @dataclass(frozen=True)
 class Line:
-    """One curve: its name for the legend and its points, in order."""
+    """One curve: its name for the legend and its points, in order.
+
+    `colour` is first, second or guide (dashed, without dots); `area` fills what lies under it.
+    """
 
     name: str
     points: Sequence[Point]
-    colour: str = "second"  # or "first"
+    colour: str = "second"
+    area: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,17 +99,24 @@ class Panel:
     said: str = ""
 
 
-def axis(label: str, values: Iterable[float], *, whole: bool = False, unit: float = 1.0) -> Axis:
+def axis(
+    label: str,
+    values: Iterable[float],
+    *,
+    whole: bool = False,
+    unit: float = 1.0,
+    steps: int = STEPS,
+) -> Axis:
     """An axis that shows all values but absurd ones, from one round number to another.
 
-    `whole` has ticks at whole numbers only; `unit` 0.01 writes per cent.
+    `whole` has ticks at whole numbers only; `unit` 0.01 writes per cent; about `steps` ticks.
     """
     finite = [value / unit for value in values if abs(value) < HUGE] or [0.0, 1.0]
     low, high = min(finite), max(finite)
     if high - low <= 1e-9 * max(abs(low), abs(high)):
         margin = max(1e-3, abs(low) / 20)
         low, high = low - margin, high + margin
-    step = _step(high - low, whole)
+    step = _step(high - low, whole, steps)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     numbers = [i * step for i in range(first, last + 1)]
     if whole:
@@ -102,9 +134,9 @@ def axis(label: str, values: Iterable[float], *, whole: bool = False, unit: floa
     )  # fmt: skip
 
 
-def _step(span: float, whole: bool) -> float:
-    """A round number (1, 2 or 5 times a power of ten) that goes about `STEPS` times into a span."""
-    rough = span / STEPS
+def _step(span: float, whole: bool, steps: int) -> float:
+    """A round number (1, 2 or 5 times a power of ten) that goes about `steps` times into a span."""
+    rough = span / steps
     power: float = 10 ** math.floor(math.log10(rough))
     step = next(n for n in (1, 2, 5, 10) if n * power >= 0.75 * rough) * power
     return max(1.0, step) if whole else step
@@ -132,55 +164,69 @@ def short(value: float) -> str:
     return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
 
 
-def svg(title: str, panels: Sequence[Panel]) -> str:
-    """The panels side by side as a self-contained SVG picture."""
-    full, height = LEFT + WIDTH + RIGHT, TOP + HEIGHT + BOTTOM
-    width = full * len(panels)
+def svg(
+    title: str, panels: Sequence[Panel], frame: Frame = Frame(), style: str | None = STYLE
+) -> str:
+    """The panels side by side as a self-contained SVG picture.
+
+    `style` None leaves the style to the page that the picture becomes a part of.
+    """
+    (full, height), count = frame.full, len(panels)
+    width = full * count
     drawn = "\n".join(
-        f'<g transform="translate({number * full + LEFT} {TOP})">\n{_panel(panel)}\n</g>'
+        f'<g transform="translate({number * full + frame.left} {frame.top})">\n'
+        f"{_panel(panel, frame)}\n</g>"
         for number, panel in enumerate(panels)
     )
+    ground = f'<style>{style}</style>\n<rect class="paper" width="{width}" height="{height}"/>\n'
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="curves" width="{width}" '
         f'height="{height}" viewBox="0 0 {width} {height}" role="img">\n'
-        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n"
-        f'<rect class="paper" width="{width}" height="{height}"/>\n{drawn}\n</svg>\n'
+        f"<title>{escape(title)}</title>\n{ground if style else ''}{drawn}\n</svg>\n"
     )
 
 
-def _panel(panel: Panel) -> str:
-    parts = [*_axes(panel.x, panel.y), *_heading(panel)]
-    places = [[_place(panel, point) for point in line.points] for line in panel.lines]
+def _panel(panel: Panel, frame: Frame) -> str:
+    parts = [*_axes(panel.x, panel.y, frame), *_heading(panel, frame)]
+    places = [[_place(panel, point, frame) for point in line.points] for line in panel.lines]
     if panel.mark:
-        x, _ = _place(panel, panel.mark)
-        parts.append(f'<line class="mark" x1="{x}" y1="0" x2="{x}" y2="{HEIGHT}"/>')
+        x, _ = _place(panel, panel.mark, frame)
+        parts.append(f'<line class="mark" x1="{x}" y1="0" x2="{x}" y2="{frame.height}"/>')
     # An svg inside an svg cuts off what runs out of its frame.
-    curves = "".join(
-        f'<polyline class="curve {line.colour}" points="{" ".join(f"{x},{y}" for x, y in at)}"/>'
-        for line, at in zip(panel.lines, places, strict=True)
-    )
-    parts.append(f'<svg width="{WIDTH}" height="{HEIGHT}">{curves}</svg>')
+    curves = "".join(_curve(line, at, frame) for line, at in zip(panel.lines, places, strict=True))
+    parts.append(f'<svg width="{frame.width}" height="{frame.height}">{curves}</svg>')
     for line, at in zip(panel.lines, places, strict=True):
-        if len(at) <= MOST_DOTS:
-            parts += [_dot(panel, line, *both) for both in zip(line.points, at, strict=True)]
-    if panel.mark and _inside(place := _place(panel, panel.mark)):
+        if len(at) <= MOST_DOTS and line.colour != "guide" and not line.area:
+            parts += [
+                _dot(panel, line, *both)
+                for both in zip(line.points, at, strict=True)
+                if _inside(both[1], frame)
+            ]
+    if panel.mark and _inside(place := _place(panel, panel.mark, frame), frame):
         parts.append(f'<circle class="ring" cx="{place[0]}" cy="{place[1]}" r="5"/>')
     return "\n".join(part for part in parts if part)
 
 
-def _place(panel: Panel, point: Point) -> Point:
+def _curve(line: Line, at: Sequence[Point], frame: Frame) -> str:
+    points = " ".join(f"{x},{y}" for x, y in at)
+    drawn = f'<polyline class="curve {line.colour}" points="{points}"/>'
+    if not (line.area and at):
+        return drawn
+    ends = f"{at[0][0]},{frame.height} {points} {at[-1][0]},{frame.height}"
+    return f'<polygon class="area {line.colour}" points="{ends}"/>{drawn}'
+
+
+def _place(panel: Panel, point: Point, frame: Frame) -> Point:
     """Pixels from the upper left corner of the plot."""
-    x, y = WIDTH * panel.x.share(point[0]), HEIGHT * (1 - panel.y.share(point[1]))
+    x, y = frame.width * panel.x.share(point[0]), frame.height * (1 - panel.y.share(point[1]))
     return round(x, 1), round(y, 1)
 
 
-def _inside(place: Point) -> bool:
-    return -1 <= place[0] <= WIDTH + 1 and -1 <= place[1] <= HEIGHT + 1
+def _inside(place: Point, frame: Frame) -> bool:
+    return -1 <= place[0] <= frame.width + 1 and -1 <= place[1] <= frame.height + 1
 
 
 def _dot(panel: Panel, line: Line, point: Point, place: Point) -> str:
-    if not _inside(place):
-        return ""
     at, value = panel.x.write(point[0]), f"{point[1]:.4g}"
     said = escape(f"{line.name}, {panel.x.label} {at}: {value}")
     return (
@@ -189,35 +235,39 @@ def _dot(panel: Panel, line: Line, point: Point, place: Point) -> str:
     )
 
 
-def _axes(x: Axis, y: Axis) -> list[str]:
-    parts = []
+def _axes(x: Axis, y: Axis, frame: Frame) -> list[str]:
+    parts, (width, height) = [], (frame.width, frame.height)
     for tick in y.ticks:
-        at = round(HEIGHT * (1 - y.share(tick)), 1)
-        parts.append(f'<line class="grid" x1="0" y1="{at}" x2="{WIDTH}" y2="{at}"/>')
+        at = round(height * (1 - y.share(tick)), 1)
+        parts.append(f'<line class="grid" x1="0" y1="{at}" x2="{width}" y2="{at}"/>')
         parts.append(f'<text x="-10" y="{at + 4}" text-anchor="end">{y.write(tick)}</text>')
-    parts.append(f'<line class="axis" x1="0" y1="{HEIGHT}" x2="{WIDTH}" y2="{HEIGHT}"/>')
+    parts.append(f'<line class="axis" x1="0" y1="{height}" x2="{width}" y2="{height}"/>')
     for tick in x.ticks:
-        at = round(WIDTH * x.share(tick), 1)
-        parts.append(f'<line class="axis" x1="{at}" y1="{HEIGHT}" x2="{at}" y2="{HEIGHT + 5}"/>')
+        at = round(width * x.share(tick), 1)
+        parts.append(f'<line class="axis" x1="{at}" y1="{height}" x2="{at}" y2="{height + 5}"/>')
         parts.append(
-            f'<text x="{at}" y="{HEIGHT + 20}" text-anchor="middle">{x.write(tick)}</text>'
+            f'<text x="{at}" y="{height + 20}" text-anchor="middle">{x.write(tick)}</text>'
         )
-    parts.append(
-        f'<text x="{WIDTH / 2}" y="{HEIGHT + 42}" text-anchor="middle">{escape(x.label)}</text>'
-    )
+    if x.label:
+        label = f'<text x="{width / 2}" y="{height + 42}" text-anchor="middle">'
+        parts.append(f"{label}{escape(x.label)}</text>")
     return parts
 
 
-def _heading(panel: Panel) -> list[str]:
+def _heading(panel: Panel, frame: Frame) -> list[str]:
     """The title, what is said of the mark, the unit of the upright axis and the legend."""
-    parts = [f'<text class="title" x="0" y="-44">{escape(panel.title)}</text>']
+    parts = []
+    if panel.title:
+        parts.append(f'<text class="title" x="0" y="-44">{escape(panel.title)}</text>')
     if panel.said:
         said = escape(panel.said)
-        parts.append(f'<text class="said" x="{WIDTH}" y="-44" text-anchor="end">{said}</text>')
+        parts.append(
+            f'<text class="said" x="{frame.width}" y="-44" text-anchor="end">{said}</text>'
+        )
     if panel.y.label:
         parts.append(f'<text x="0" y="-20">{escape(panel.y.label)}</text>')
-    left = WIDTH
-    for line in reversed(panel.lines) if len(panel.lines) > 1 else ():
+    left, named = frame.width, [line for line in panel.lines if line.name]
+    for line in reversed(named) if len(named) > 1 else ():
         left -= 7 * len(line.name)  # about as wide as its letters
         parts.append(f'<text x="{left}" y="-20">{escape(line.name)}</text>')
         ends = f'x1="{left - 24}" y1="-24" x2="{left - 7}" y2="-24"'

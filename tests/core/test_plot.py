@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pizzaiolo.train.plot import Line, Panel, axis, log_axis, short, svg
+from pizzaiolo.core.plot import Line, Panel, axis, log_axis, short, svg
 
 
 @given(st.lists(st.floats(-1e12, 1e12), max_size=30), st.booleans(), st.sampled_from([1.0, 0.01]))
