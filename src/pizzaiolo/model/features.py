@@ -7,7 +7,7 @@ import json
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -24,6 +24,7 @@ from ..core.preprocess import Preprocess
 from ..core.store import Store
 from ..errors import DatasetError, ImageError, explain_os_error
 from .backbones import create_backbone, preprocess_of
+from .device import one_thread
 from .engines import Engine, Engines, Features
 
 KEY_BYTES, KEPT_AT_ONCE = 16, 256
@@ -63,7 +64,7 @@ class Embedder:
         engine = next(filter(None, map(self.engines.make, self.engines.names())))
         side = self.preprocess.size
         pixels = np.zeros((engine.batch, side, side, 3), np.uint8)
-        with _one_thread_each(self.device.type == "cpu"):
+        with one_thread(self.device.type == "cpu"):
             engine.run(pixels)
             started = perf_counter()
             engine.run(pixels)
@@ -144,7 +145,8 @@ def _compute(
     stream = iter(files)
     batches = iter(lambda: list(islice(stream, engine.batch)), [])
     with (
-        _one_thread_each(embedder.device.type == "cpu"),
+        # No worker waits for another at the end of every layer.
+        one_thread(embedder.device.type == "cpu"),
         ThreadPoolExecutor(engine.workers) as pool,
         progress(f"features of {what}", len(files)) as advance,
     ):
@@ -167,17 +169,6 @@ def _embed_batch(embedder: Embedder, engine: Engine, files: Sequence[Path]) -> F
     # Every batch is full: a picture gets the same bits whatever stands beside it.
     full = np.concatenate([pixels, np.repeat(pixels[-1:], engine.batch - len(pixels), axis=0)])
     return engine.run(full)[: len(files)]
-
-
-@contextmanager
-def _one_thread_each(wanted: bool) -> Iterator[None]:
-    """One torch thread per worker: no worker waits for another at the end of every layer."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1 if wanted else before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def pretrained_embedder(name: str, device: torch.device) -> Embedder:

@@ -14,8 +14,11 @@ from scipy.optimize import minimize
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
+from ..model.device import one_thread
+
 STRENGTHS = tuple(10 ** (-half / 2) for half in range(-3, 8))  # 32 down to 0.0003
 MOST_STEPS = 300  # of L-BFGS for one strength; some 20 to 60 are enough from the last one's minimum
+SMALL = 20_000_000  # values; two threads took seven times as long as one for a million of them
 WORSE_IN_A_ROW = 2  # less regularisation is not tried after so many
 
 
@@ -76,7 +79,8 @@ def path(
     best, worse = math.inf, 0
     for strength in STRENGTHS:
         started = time.monotonic()
-        train_loss = _minimise(layer, known, loss, strength)
+        with one_thread(known.values.numel() <= SMALL):
+            train_loss = _minimise(layer, known, loss, strength)
         with torch.no_grad():
             logits = layer(asked.values)
             found = float(loss(logits, asked.targets))
