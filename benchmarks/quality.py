@@ -39,25 +39,25 @@ def cleaning(folder: Path) -> None:
     print(f"  near-duplicates with their original: {together} of {len(near)}, leaking: {apart}")
 
 
-def verdicts(folder: Path, *model: str | Path) -> Counter[str]:
-    """How often each verdict is given for the pictures of a folder."""
+def answers(what: str, folder: Path, *model: str | Path) -> Counter[str]:
+    """How often each label, or each verdict, is given for the pictures of a folder."""
     lines = pizzaiolo("predict", folder, *model).output.splitlines()
-    return Counter(str(json.loads(line)["label"]) for line in lines)
+    return Counter(str(json.loads(line)[what]) for line in lines)
 
 
 def starter() -> None:
     """The starter's share of right answers in each class."""
     rates = []
     for label in ("pizza", "not_pizza"):
-        found = verdicts(photos("pizza_not_pizza") / label)
+        found = answers("label", photos("pizza_not_pizza") / label)
         rates.append(found[label] / found.total())
     print(
         f"  balanced accuracy {statistics.mean(rates):.3f} "
         f"(pizza {rates[0]:.3f}, other {rates[1]:.3f})"
     )
     for name in ASIDE:
-        found = verdicts(photos(name))
-        print(f"  {name}: {found['pizza']} of {found.total()} called pizza")
+        found = answers("verdict", photos(name))
+        print(f"  {name}: {found['Pizza']} of {found.total()} called Pizza")
 
 
 def trained(folder: Path, seeds: int) -> None:
@@ -69,8 +69,8 @@ def trained(folder: Path, seeds: int) -> None:
         pizzaiolo("train", data, "--out", model)
         report = pizzaiolo("evaluate", model, data, "--out", folder / f"report{seed}").json()
         accuracy = report["accuracy"]["value"]
-        aside = {name: verdicts(photos(name), "--model", model) for name in ASIDE}
-        shown = ", ".join(f"{n} {c['pizza']} of {c.total()} called pizza" for n, c in aside.items())
+        aside = {name: answers("verdict", photos(name), "--model", model) for name in ASIDE}
+        shown = ", ".join(f"{n} {c['Pizza']} of {c.total()} called Pizza" for n, c in aside.items())
         print(f"  seed {seed}: test accuracy {accuracy:.3f}, balanced "
               f"{report['balanced_accuracy']['value']:.3f}, {shown}")  # fmt: skip
         values.append(accuracy)

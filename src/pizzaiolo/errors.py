@@ -129,12 +129,14 @@ def explain_os_error(error: OSError) -> PizzaioloError:
     return StorageError(f"{what}{where}", hint=hint)
 
 
-def nearest(word: str, choices: Iterable[str], n: int = 3) -> str:
-    """A sentence that names the nearest choices, or all of them where none is near."""
+def nearest(word: str, choices: Iterable[str], others: str | None = None) -> str:
+    """A sentence that names the nearest choices; where none is near, `others` or all of them."""
     known = sorted(choices)
-    close = difflib.get_close_matches(word, known, n=n, cutoff=0.5)
+    close = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
     if close:
         return f"did you mean {' or '.join(repr(c) for c in close)}?"
+    if others is not None:
+        return others
     return f"choose one of: {', '.join(known[:20])}{', ...' if len(known) > 20 else ''}"
 
 

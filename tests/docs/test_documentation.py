@@ -24,6 +24,7 @@ PAGES = (
     "README.md",
     "docs/guide/prepare.md",
     "docs/guide/train.md",
+    "docs/guide/models.md",
     "docs/guide/evaluate.md",
     "docs/guide/export-and-predict.md",
     "docs/guide/serve.md",

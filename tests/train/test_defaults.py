@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pizzaiolo.config import TrainConfig
-from pizzaiolo.train.defaults import COSTS, MODELS, affordable, filled
+from pizzaiolo.train.defaults import BY_STEPS, COSTS, MODELS, affordable, filled, unused
 
 LITE0 = "tf_efficientnet_lite0"
 
@@ -59,3 +59,10 @@ def test_a_time_budget_buys_as_much_as_there_is_time_for(seconds: float, quality
 
 def test_what_costs_more_comes_later() -> None:
     assert list(COSTS) == list(MODELS) and sorted(COSTS.values()) == list(COSTS.values())
+
+
+def test_settings_without_effect_are_named() -> None:
+    config = TrainConfig(recipe="head", lr=0.1, epochs=3, balance="weights", quality="best")
+    assert unused(config) == ["epochs", "lr"]
+    assert unused(TrainConfig(recipe="scratch", lr=0.1)) == []
+    assert all(hasattr(config, name) for name in BY_STEPS)

@@ -17,7 +17,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pizzaiolo.config import TrainConfig, load_config
+from pizzaiolo.config import BACKBONE, TrainConfig, load_config
 from pizzaiolo.core.bundle import UNFINISHED, load_pt
 from pizzaiolo.core.manifest import Dataset
 from pizzaiolo.errors import DatasetError, PizzaioloError, StorageError, UsageError, WorkError
@@ -361,3 +361,24 @@ def test_a_full_device_is_a_clear_error(tiny_dataset: Dataset, tmp_path: Path) -
 def test_a_folder_that_is_no_dataset_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PizzaioloError, match="expected a DATASET"):
         train(tmp_path, tmp_path / "run", OWN)
+
+
+def test_what_a_time_budget_bought_is_not_measured_again(
+    tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bought = iter(["good", "quick"])
+    monkeypatch.setattr("pizzaiolo.train.run._affordable", lambda *_: next(bought))
+    monkeypatch.setattr("pizzaiolo.train.defaults.MODELS", {"good": BACKBONE, "quick": BACKBONE})
+    config = TrainConfig(time_budget="1h", size=32)
+    first = train(tiny_dataset, tmp_path / "run", config)
+    assert train(tiny_dataset, tmp_path / "run", config, resume=True) == first
+    assert next(bought) == "quick", "it was asked once"
+
+
+def test_settings_without_effect_are_told(
+    tiny_dataset: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = TrainConfig(model=BACKBONE, size=32, epochs=3, mixup=0.2)
+    with caplog.at_level("WARNING", logger="pizzaiolo"):
+        train(tiny_dataset, tmp_path / "run", config)
+    assert "recipe head has no use for epochs, mixup" in caplog.text

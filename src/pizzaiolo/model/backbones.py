@@ -34,7 +34,8 @@ def _check_one(name: str, pretrained: bool) -> None:
     base = name.partition(".")[0]
     if not timm().is_model(base):
         choices = [*timm().list_models(), "cnn"]
-        raise UsageError(f"there is no model {name!r}", hint=nearest(name, choices))
+        hint = nearest(name, choices, others="pizzaiolo models lists them")
+        raise UsageError(f"there is no model {name!r}", hint=hint)
     if name != base and name not in (tagged := timm().list_models(f"{base}.*", pretrained=True)):
         raise UsageError(f"there are no weights called {name!r}", hint=nearest(name, tagged))
     config = timm().get_pretrained_cfg(name)

@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 from urllib.parse import urlparse
 
@@ -34,7 +35,8 @@ def fetch(name: str, options: Mapping[str, Any]) -> nn.Module:
     except (TypeError, AssertionError):  # of the architecture, which does not know its options
         raise
     except Exception as error:  # the hub's client raises many kinds when it is out of reach
-        raise _unavailable(name, " ".join(str(error).split())[:120] or repr(error)) from None
+        reason = shorten(str(error), 120, placeholder=" ...") or type(error).__name__
+        raise _unavailable(name, reason) from None
     return network
 
 

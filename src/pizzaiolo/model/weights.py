@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..console import log
 from ..core.bundle import CARD_KEY
 from ..core.card import Card
 from ..errors import InputError, explain_os_error
@@ -103,8 +104,8 @@ def _read_safetensors(path: Path) -> Mapping[Any, Any]:
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
-    reason = next(iter(str(error).strip().splitlines()), type(error).__name__)[:160]
-    return InputError(f"{path} is no file of tensors, or a damaged one: {reason}")
+    log.debug("%s", error)  # of torch.load a page on its own settings
+    return InputError(f"{path} is no file of tensors, or a damaged one ({type(error).__name__})")
 
 
 def _find_state(content: object, depth: int = 0) -> State:

@@ -33,6 +33,21 @@ def filled(
     return replace(config, recipe=recipe, quality=quality, model=model)
 
 
+# Settings that a training by steps of an optimiser has and recipe head has no use for.
+BY_STEPS = (
+    "epochs", "batch_size", "optimizer", "lr", "find_lr", "backbone_lr_factor", "schedule",
+    "warmup", "momentum", "weight_decay", "clip_grad", "ema", "augment", "mixup", "cutmix",
+    "erase", "dropout", "drop_path", "patience",
+)  # fmt: skip
+
+
+def unused(config: TrainConfig) -> list[str]:
+    """The settings that differ from the usual and that the recipe has no use for."""
+    usual = TrainConfig()
+    names = BY_STEPS if config.recipe == "head" else ()
+    return [name for name in names if getattr(config, name) != getattr(usual, name)]
+
+
 def affordable(each: float, pictures: int, seconds: float) -> str:
     """The highest quality for which there is time, if the first takes `each` seconds a picture."""
     most = SHARE * seconds / (each * pictures)

@@ -137,6 +137,16 @@ def _history(result: Fit) -> str:
     return buffer.getvalue()
 
 
+def quality_of(run: Path | None) -> str | None:
+    """The quality of a finished RUN: what a time budget bought once is not measured again."""
+    file = run / "run.json" if run else None
+    if file is None or not file.is_file():
+        return None
+    facts = json.loads(file.read_text(encoding="utf-8"))
+    quality: str | None = facts.get("identity", {}).get("quality")
+    return quality
+
+
 def finished_run(run: Path, identity: dict[str, str]) -> dict[str, Any] | None:
     """The summary of a RUN that is finished, so that there is nothing to resume.
 

@@ -22,13 +22,13 @@ from ..model.device import choose_device, seed_everything
 from ..model.features import pretrained_embedder
 from .checkpoint import FILE, Checkpoints, identity
 from .data import Split, load_split
-from .defaults import affordable, filled
+from .defaults import affordable, filled, unused
 from .job import Job
 from .optim import check_optimizer
-from .parallel import is_main, own_device, wait_for_all
+from .parallel import is_main, own_device, processes, wait_for_all
 from .plan import Fit
 from .recipes import RECIPES
-from .record import TensorBoard, finished_run, make_card, summarise, write_run
+from .record import TensorBoard, finished_run, make_card, quality_of, summarise, write_run
 from .sampling import class_counts
 from .show import batch_grid
 from .show import show_batch as write_batch
@@ -63,7 +63,7 @@ def train(
     Raises `DatasetError`, `UsageError`, `InputError`, `WorkError` or `StorageError`.
     """
     started, run = time.monotonic(), Path(out)
-    ready = _set_up(dataset, config, network)
+    ready = _set_up(dataset, config, network, run if resume else None)
     marks = identity(ready.config, ready.data.fingerprint, ready.definition.network, ready.device)
     if resume and (earlier := finished_run(run, marks)) is not None:
         log.info("the training in %s is finished, there is nothing to resume", run)
@@ -94,7 +94,12 @@ def show_batch(
     write_batch(ready.training, ready.definition.preprocess, ready.config, names, Path(file))
 
 
-def _set_up(dataset: Path | str | Dataset, config: TrainConfig, network: nn.Module | None) -> SetUp:
+def _set_up(
+    dataset: Path | str | Dataset,
+    config: TrainConfig,
+    network: nn.Module | None,
+    earlier: Path | None = None,
+) -> SetUp:
     check_optimizer(config.optimizer)
     data = dataset if isinstance(dataset, Dataset) else Dataset.open(dataset)
     training, validation = load_split(data, "train"), load_split(data, "validation")
@@ -103,9 +108,11 @@ def _set_up(dataset: Path | str | Dataset, config: TrainConfig, network: nn.Modu
     pictures = len(training) + len(validation)
 
     def most() -> str:
-        return _affordable(config, pictures, device)
+        return quality_of(earlier) or _affordable(config, pictures, device)
 
     asked, config = config, filled(config, network is not None, most)
+    if idle := unused(config):
+        log.warning("recipe %s has no use for %s", config.recipe, ", ".join(idle))
     definition = define(config, len(data.labels.names), network)
     if network is not None:
         config = replace(config, model=definition.architecture["name"])
@@ -116,7 +123,7 @@ def _set_up(dataset: Path | str | Dataset, config: TrainConfig, network: nn.Modu
 
 def _affordable(config: TrainConfig, pictures: int, device: torch.device) -> str:
     """The quality of recipe head that its time budget allows."""
-    if config.time_budget is None or config.model is not None:
+    if config.time_budget is None or config.model is not None or processes() > 1:
         return "quick"
     each = pretrained_embedder(BACKBONE, device).seconds_each()
     return affordable(each, pictures, duration(config.time_budget))
