@@ -251,26 +251,37 @@ def evaluate(
     out: Annotated[Path, typer.Option(help="folder of the report")],
     config: EvaluateConfig,
     code: CodeFlag = None,
+    card: Annotated[
+        Path | None,
+        typer.Option(help="write a model card in the Hugging Face format", metavar="FILE"),
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
     """4. Test a model: metrics with intervals and the mistakes as pictures."""
     from .evaluate.run import evaluate as run_evaluate
 
-    _print(run_evaluate(model, dataset, out, config, code=code), json, _evaluate_lines)
+    result = run_evaluate(model, dataset, out, config, code=code, card=card)
+    _print(result, json, _evaluate_lines)
 
 
 def _evaluate_lines(result: dict[str, Any]) -> None:
     console.say(f"{result['n']} pictures of the {result['split']} split")
-    names = ("accuracy", "balanced_accuracy", "precision", "recall", "f1", "auroc", "ece")
     rows = []
-    for name in names:
-        value = result[name]
-        if value is None or value["value"] is None:
-            continue
-        interval = f"{value['low']:.3f} to {value['high']:.3f}"
-        rows.append((name.replace("_", " "), f"{value['value']:.3f}", interval))
+    for name in ("accuracy", "balanced_accuracy", "precision", "recall", "f1", "auroc", "ece"):
+        if result[name]["value"] is not None:
+            value, low, high = (f"{result[name][key]:.3f}" for key in ("value", "low", "high"))
+            rows.append((name.replace("_", " "), value, f"{low} to {high}"))
     console.say_table(("measure", "value", "95 % interval"), rows)
     console.say(f"Mistakes {result['mistakes']}, not sure {result['not_sure']}")
+    if (answered := result["answered"])["value"] is not None and result["not_sure"]:
+        console.say(
+            f"Answered {result['coverage']:.1%} of them, {answered['value']:.1%} of those right"
+        )
+    if settled := result["settled"]:
+        console.say(
+            f"Settled  temperature {settled['temperature']:.2f}, "
+            f"threshold {settled['threshold']:.2f}, on {settled['pictures']} validation pictures"
+        )
     console.say(f"Report   {result['report']}")
 
 
@@ -322,10 +333,8 @@ def predict(
         failed += answer.error is not None
         if json:
             console.say_json(answer.to_json())
-        elif answer.error is not None:
-            console.say(f"{'-':<12} {'':>6}  {answer.path}: {answer.error['message']}")
         else:
-            console.say(f"{answer.verdict:<12} {answer.sure:>6}  {answer.path}")
+            console.say(answer.line)
     if failed:
         console.note(f"{failed} of {len(paths)} could not be read")
         raise typer.Exit(1)

@@ -273,7 +273,28 @@ class EvaluateConfig(Config):
     split: str = option("test", "which split to look at", choices=("train", "validation", "test"))
     bootstrap: int = option(1000, "resamples by group behind each interval", low=100)
     seed: int = option(0, "seed of the resampling", low=0, high=MAX_SEED)
-    max_mistakes: int = option(60, "mistakes shown as pictures in the report", low=0)
+    max_mistakes: int = option(100, "mistakes shown as pictures in the report", low=0)
+    settle: bool = option(
+        True,
+        "RUN or .pt: choose how it decides (confidence, threshold, novelty) on the validation "
+        "split, and keep that in the model file",
+    )
+    aim: str | None = option(
+        None, "what the threshold is for: f1, precision=0.95 or recall=0.98 (default: as it is)"
+    )
+    cost: str | None = option(
+        None, "the threshold of least cost: false_pizza=5,missed_pizza=1 (with your class names)"
+    )
+    answered: float | None = option(
+        None,
+        "wished accuracy of what is answered; the rest is 'Not sure' (default: as trained)",
+        low=0.5,
+        high=0.9999,
+    )
+    explain: bool = option(True, "show in each mistake what the answer is due to (RUN or .pt)")
+    robustness_seconds: float = option(
+        10.0, "seconds for answering spoilt pictures (blur, noise, ...); 0 leaves it out", low=0.0
+    )
 
 
 @dataclass(frozen=True)

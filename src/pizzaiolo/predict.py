@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from .core.bundle import CARD_KEY, find_model
 from .core.card import Card
 from .core.image import Limits
+from .core.novelty import Novelty
 from .errors import ImageError, InputError, ModelFileError
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 Source = Path | str | bytes
 Pixels = NDArray[np.uint8]
+Embedding = NDArray[np.float32]
+NOTHING: Embedding = np.zeros(0, np.float32)
 BATCH = 8
 DEFAULT_LIMITS = Limits()
 
@@ -36,7 +39,9 @@ DEFAULT_LIMITS = Limits()
 class Answer:
     """What the model says of one picture; `error` tells why where it says nothing.
 
-    `confidence` is the probability of `label`, 0 to 1; `verdict` is what a person reads.
+    `confidence` is the probability of `label`, 0 to 1; `verdict` is what a person reads, and
+    `reason` says why it is "Not sure". `novelty` is how unlike all training pictures this one is,
+    over 1 where it is unlike nearly all that are usual; None where the model file doesn't know.
     """
 
     path: str | None
@@ -45,6 +50,7 @@ class Answer:
     verdict: str | None = None
     probabilities: dict[str, float] | None = None
     novelty: float | None = None
+    reason: str | None = None
     error: dict[str, str] | None = None
 
     @property
@@ -55,6 +61,14 @@ class Answer:
         if self.confidence >= 0.9995:
             return ">99.9%"
         return f"{self.confidence:.1%}"
+
+    @property
+    def line(self) -> str:
+        """The answer for people, on one line."""
+        if self.error is not None:
+            return f"{'-':<12} {'':>6}  {self.path}: {self.error['message']}"
+        why = f" ({self.reason})" if self.reason else ""
+        return f"{self.verdict:<12} {self.sure:>6}  {self.path}{why}"
 
     def to_json(self) -> dict[str, Any]:
         """The answer as the CLI and the HTTP API give it."""
@@ -80,6 +94,7 @@ class Predictor:
         self.card = card
         self.engine = engine
         self.path = path
+        self.novelty = None if card.novelty is None else Novelty.from_facts(card.novelty)
 
     @property
     def labels(self) -> Labels:
@@ -88,7 +103,7 @@ class Predictor:
 
     def predict(self, source: Source, limits: Limits = DEFAULT_LIMITS) -> Answer:
         """The answer for one path or one file's bytes; a bad picture gives `Answer.error`."""
-        return next(self._answer([_decode(self.card, source, limits)]))
+        return next(self._answer([_decode(self.card, source, limits)]))[0]
 
     def predict_many(
         self,
@@ -97,6 +112,15 @@ class Predictor:
         limits: Limits = DEFAULT_LIMITS,
     ) -> Iterator[Answer]:
         """Answers in input order; at most a few batches are in memory, however many come."""
+        return (answer for answer, _ in self.look_many(sources, workers, limits))
+
+    def look_many(
+        self,
+        sources: Iterable[Source],
+        workers: int | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> Iterator[tuple[Answer, Embedding]]:
+        """Answers as `predict_many` gives them, each with its embedding [D]; [0] where unread."""
         with ThreadPoolExecutor(workers or min(4, os.cpu_count() or 1)) as pool:
             waiting: deque[Future[_Decoded]] = deque()
             stream = iter(sources)
@@ -112,19 +136,33 @@ class Predictor:
         """Probabilities [N, C] and embeddings [N, D] of preprocessed uint8 [N, H, W, 3]."""
         return self.engine(pixels)
 
-    def _answer(self, decoded: list[_Decoded]) -> Iterator[Answer]:
+    def scores(self, embeddings: NDArray[np.float32]) -> list[float | None]:
+        """The novelty of each of the embeddings [N, D]; None where the model file has no facts."""
+        if self.novelty is None:
+            return [None] * len(embeddings)
+        return list(self.novelty.scores(embeddings).tolist())
+
+    def _answer(self, decoded: list[_Decoded]) -> Iterator[tuple[Answer, Embedding]]:
         good = [d.pixels for d in decoded if d.pixels is not None]
-        rows = iter(self.engine(np.stack(good))[0].tolist() if good else [])
+        rows = iter(self._figures(np.stack(good)) if good else ())
         for item in decoded:
             if item.pixels is None:
-                yield Answer(item.path, error=item.error)
+                yield Answer(item.path, error=item.error), NOTHING
             else:
-                yield self._decide(item.path, next(rows))
+                probabilities, novelty, embedding = next(rows)
+                yield self._decide(item.path, probabilities, novelty), embedding
 
-    def _decide(self, path: str | None, probabilities: list[float]) -> Answer:
-        decision = self.labels.decide(probabilities)
+    def _figures(self, pixels: Pixels) -> Iterator[tuple[list[float], float | None, Embedding]]:
+        probabilities, embeddings = self.run(pixels)
+        return zip(probabilities.tolist(), self.scores(embeddings), embeddings, strict=True)
+
+    def _decide(
+        self, path: str | None, probabilities: list[float], novelty: float | None
+    ) -> Answer:
+        decision = self.labels.decide(probabilities, novelty)
         named = dict(zip(self.labels.names, probabilities, strict=True))
-        return Answer(path, decision.label, decision.confidence, decision.verdict, named)
+        label, sure, verdict = decision.label, decision.confidence, decision.verdict
+        return Answer(path, label, sure, verdict, named, novelty, decision.reason)
 
 
 @dataclass(frozen=True)

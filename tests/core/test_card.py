@@ -10,12 +10,26 @@ from pizzaiolo.core.labels import Labels
 from pizzaiolo.core.preprocess import Preprocess
 from pizzaiolo.errors import ModelFileError, UsageError
 
+ROW, PAIR = "ADwAAA==", "ADgAuA=="  # base64 of the halves (1, 0) and (0.5, -0.5)
+NOVELTY = {
+    "kind": "gaussian",
+    "features": 2,
+    "mean": PAIR,
+    "directions": ROW,
+    "centres": PAIR,
+    "variances": [0.5],
+    "rest": 0.1,
+    "scale": 2.0,
+}
 CARD = Card(
     labels=Labels(("not_pizza", "pizza 🍕"), "pizza 🍕", 0.4, (0.3, 0.4), 2.5),
     preprocess=Preprocess(96, 110, "pad", "bilinear", (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)),
     architecture={"kind": "timm", "name": "mobilenetv3", "layers": [1, 2]},
     temperature=1.5,
-    novelty={"kind": "mahalanobis", "mean": [0.5]},
+    scales=(1.1, 0.9),
+    offsets=(0.2, -0.2),
+    decision={"dataset": "abc"},
+    novelty=NOVELTY,
     metrics={"validation": {"accuracy": 0.9}},
     data={"fingerprint": "abc"},
     training={"seed": 0, "lr": None},
@@ -60,7 +74,10 @@ WRONG: dict[str, list[Any]] = {
     "preprocess": [None, [], "text", {"size": "224"}, {"sise": 224}],
     "architecture": [None, "cnn", []],
     "temperature": [None, "1", 0, -1.0, float("nan"), float("inf"), [1.0], True],
-    "novelty": ["text", [1]],
+    "scales": [None, 1.0, [1.0], ["a", "b"], [float("nan"), 1.0]],
+    "offsets": [None, 1.0, [1.0], ["a", "b"], [float("inf"), 1.0]],
+    "decision": [None, "text", []],
+    "novelty": ["text", [1], {}, {"kind": "gaussian"}, {**NOVELTY, "mean": "!"}],
     "metrics": [None, [], "text"],
     "data": [None, "text"],
     "training": [None, 3],

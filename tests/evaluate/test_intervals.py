@@ -1,18 +1,18 @@
-"""Intervals: Wilson's against a table, and what share of them holds the truth."""
+"""Intervals: Wilson's against a table, and what the others have in common with it."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest
+from scipy.stats import binomtest, t
 
 from pizzaiolo.evaluate import metrics
 from pizzaiolo.evaluate.intervals import (
-    bootstrap,
-    gap_interval,
-    luck,
-    percentile_interval,
-    resamples,
+    Z95,
+    gaps_by_luck,
+    quantile,
+    ratio_interval,
+    score_interval,
     wilson,
 )
 
@@ -40,104 +40,64 @@ def test_nothing_seen_says_nothing() -> None:
     assert wilson(0, 0) == (0.0, 1.0)
 
 
-groups_of = st.lists(st.sampled_from("abcdefg"), min_size=1, max_size=30)
+counts = st.integers(2, 300).flatmap(lambda n: st.tuples(st.integers(1, n - 1), st.just(n)))
 
 
-@given(groups_of, st.integers(0, 99))
-def test_resamples_draw_whole_groups(groups: list[str], seed: int) -> None:
-    names = np.array(groups)
-    for rows in resamples(groups, 5, seed):
-        drawn = {name: int((names[rows] == name).sum()) for name in set(groups)}
-        assert sum(drawn.values()) == len(rows)
-        for name, count in drawn.items():
-            assert count % groups.count(name) == 0, "a part of a group was drawn"
-        assert sum(c // groups.count(n) for n, c in drawn.items()) == len(set(groups))
+@given(counts)
+def test_of_a_share_of_independent_pictures_it_is_wilsons(case: tuple[int, int]) -> None:
+    right, count = case
+    pulls = ((np.arange(count) < right) - right / count) / count
+    assert score_interval(right / count, pulls) == pytest.approx(wilson(right, count))
 
 
-def test_the_same_seed_draws_the_same() -> None:
-    groups = list("aabbbcd")
-    first, second, other = ([r.tolist() for r in resamples(groups, 9, s)] for s in (1, 1, 2))
-    assert first == second != other
+@given(counts, st.integers(2, 5))
+def test_copies_that_share_a_group_make_it_no_narrower(case: tuple[int, int], copies: int) -> None:
+    right, count = case
+    hits = np.arange(count) < right
+    pulls = (np.repeat(hits, copies) - right / count) / (count * copies)
+    together = np.bincount(np.repeat(np.arange(count), copies), weights=pulls)
+    assert score_interval(right / count, together) == pytest.approx(wilson(right, count))
 
 
-def test_bootstrap_keeps_what_is_defined() -> None:
-    def measure(rows: np.ndarray) -> dict[str, float | None]:
-        return {"always": 1.0, "never": None, "mean": float(rows.mean())}
-
-    drawn = bootstrap(measure, list("abcdef"), 50, 0)
-    assert len(drawn["always"]) == len(drawn["mean"]) == 50 and drawn["never"] == []
-    assert percentile_interval(drawn["never"], 6) is None
+@given(st.integers(2, 400), st.floats(0.5, 3))
+def test_equal_pulls_have_a_degree_of_freedom_each(count: int, share: float) -> None:
+    pulls = np.where(np.arange(count) % 2, 1.0, -1.0) / count
+    assert quantile(pulls, share) == pytest.approx(t.ppf(0.975, share * count))
+    assert quantile(pulls) == Z95
 
 
-@given(st.lists(st.floats(0, 1), min_size=1), st.integers(1, 200))
-def test_an_interval_has_its_ends_in_order(drawn: list[float], groups: int) -> None:
-    low, high = percentile_interval(drawn, groups) or (9, 9)
-    assert 0 <= low <= high <= 1
+def test_a_variance_that_few_pictures_bring_makes_the_interval_wider() -> None:
+    even, uneven = np.full(100, 0.01), np.append(np.full(99, 1e-5), 0.1)
+    assert quantile(even, 1.0) < 2 < 10 < quantile(uneven, 1.0)
+    assert np.isfinite(ratio_interval(0.1, uneven, 1.0)).all()
 
 
-@pytest.mark.parametrize("groups", [10, 50, 500])
-def test_no_mistake_among_few_is_no_proof(groups: int) -> None:
-    low, high = percentile_interval([1.0] * 100, groups) or (9, 9)
-    assert (low, high) == wilson(groups, groups) and 1 - 4 / groups < low < 1
-
-
-def covered(share: float, count: int, copies: int, times: int = 200) -> float:
-    """How often the interval holds the true share, with `copies` near-copies of each picture."""
-    generator = np.random.default_rng(5)
-    groups = [str(i) for i in range(count) for _ in range(copies)]
-    held = 0
-    for seed in range(times):
-        right = np.repeat(generator.random(count) < share, copies)
-        drawn = bootstrap(lambda rows: {"a": float(right[rows].mean())}, groups, 200, seed)  # noqa: B023
-        low, high = percentile_interval(drawn["a"], count) or (9, 9)
-        held += low <= share <= high
-    return held / times
-
-
-@pytest.mark.parametrize(("share", "copies"), [(0.7, 1), (0.7, 3), (0.97, 3)])
-def test_nearly_all_intervals_hold_the_truth(share: float, copies: int) -> None:
-    """Near-copies are not independent: drawn one by one, a third of the intervals would miss."""
-    assert covered(share, 60, copies) > 0.85
-
-
-def gap_coverage(slope: float, times: int = 80) -> float:
-    """How often the interval holds the true calibration error; slope 1 is perfectly calibrated."""
-    generator, held, count = np.random.default_rng(7), 0, 80
-    truth = float(np.abs((1 - slope) * (np.linspace(0.5, 1, 10_001) - 0.5)).mean())
-    groups = [str(i) for i in range(count)]
-    for seed in range(times):
-        confidence = generator.uniform(0.5, 1, count)
-        right = generator.random(count) < 0.5 + slope * (confidence - 0.5)
-        gaps = [metrics.ece(right[r], confidence[r]) for r in resamples(groups, 100, seed)]
-        by_luck = [metrics.ece(hits, confidence) for hits in luck(confidence, groups, 100, seed)]
-        low, high = gap_interval(metrics.ece(right, confidence), gaps, by_luck)
-        held += low <= truth <= high
-    return held / times
-
-
-@pytest.mark.parametrize("slope", [1.0, 0.5])
-def test_the_calibration_error_of_a_good_model_may_be_zero(slope: float) -> None:
-    assert gap_coverage(slope) > 0.88
-
-
-@given(
-    st.floats(0, 1), st.lists(st.floats(0, 1), min_size=1), st.lists(st.floats(0, 1), min_size=1)
-)
-def test_the_gap_lies_in_its_own_interval(
-    value: float, drawn: list[float], by_luck: list[float]
+@given(st.floats(1e-3, 10), st.floats(1e-4, 1))
+def test_a_figure_without_an_upper_end_lies_in_the_middle_by_ratio(
+    value: float, error: float
 ) -> None:
-    low, high = gap_interval(value, drawn, by_luck)
-    assert 0 <= low <= value <= high
+    low, high = ratio_interval(value, np.array([error, -error]) / 2, np.inf)
+    assert 0 <= low < value < high and low * high == pytest.approx(value**2)
 
 
 def test_luck_is_shared_by_a_group_and_as_large_as_the_confidence() -> None:
-    confidence = np.repeat([0.2, 0.9], 500)
-    hits = np.mean(list(luck(confidence, [str(i) for i in range(1000)], 40, 0)), axis=1)
-    assert hits.mean() == pytest.approx(0.55, abs=0.02)
-    for drawn in luck(np.full(6, 0.5), list("aaabbb"), 20, 0):
-        assert len(set(drawn[:3])) == len(set(drawn[3:])) == 1
+    confidence = np.repeat([0.6, 0.9], 500)
+    bins = metrics.equal_mass(confidence)
+    alone = gaps_by_luck(confidence, np.arange(1000), bins, 300, 0)
+    spread = np.sqrt(2 / np.pi) * (np.sqrt(0.24 / 100) + np.sqrt(0.09 / 100)) / 2
+    assert alone.mean() == pytest.approx(spread, rel=0.1)
+    together = gaps_by_luck(confidence, np.arange(1000) // 10, bins, 300, 0)
+    assert together.mean() > 2.5 * alone.mean()
 
 
-def test_values_that_vary_by_rounding_alone_do_not_vary() -> None:
-    rounded = [1.0, np.nextafter(1.0, 0.0)] * 20
-    assert percentile_interval(rounded, 23) == pytest.approx(wilson(23, 23))
+def test_luck_gives_the_calibration_error_that_metrics_gives() -> None:
+    generator = np.random.default_rng(3)
+    confidence = generator.uniform(0.5, 1, 60)
+    bins = metrics.equal_mass(confidence)
+    order = np.concatenate(bins)
+    found = gaps_by_luck(confidence, np.arange(60), bins, 5, 7)
+    draws = np.random.default_rng(7)
+    for gap in found:
+        right = np.empty(60, dtype=bool)
+        right[order] = draws.random(60)[order] < confidence[order]
+        assert gap == pytest.approx(metrics.ece(right, confidence))

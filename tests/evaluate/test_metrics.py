@@ -101,6 +101,95 @@ def test_auroc_is_scikit_learns(table: tuple[Any, Any]) -> None:
     assert metrics.auroc(truth, probabilities, None) == pytest.approx(expected)
 
 
+@given(scored())
+def test_average_precision_is_scikit_learns(table: tuple[Any, Any]) -> None:
+    truth, probabilities = table
+    if probabilities.shape[1] == 2:
+        for positive in (0, 1):
+            expected = sk.average_precision_score(truth == positive, probabilities[:, positive])
+            found = metrics.average_precision(truth, probabilities, positive)
+            assert found == pytest.approx(expected)
+        return
+    expected = sk.average_precision_score(truth, probabilities)
+    assert metrics.average_precision(truth, probabilities, None) == pytest.approx(expected)
+
+
+@given(scored())
+def test_log_loss_and_brier_score_are_scikit_learns(table: tuple[Any, Any]) -> None:
+    truth, probabilities = table
+    names = range(probabilities.shape[1])
+    expected = sk.log_loss(truth, probabilities, labels=names)
+    assert metrics.log_loss(truth, probabilities) == pytest.approx(expected)
+    squares = sk.brier_score_loss(truth, probabilities, labels=list(names))
+    assert metrics.brier(truth, probabilities) == pytest.approx(squares)
+
+
+@given(scored(), st.integers(1, 3))
+def test_top_k_is_scikit_learns(table: tuple[Any, Any], k: int) -> None:
+    truth, probabilities = table
+    found = metrics.top_k(truth, probabilities, k)
+    if k >= probabilities.shape[1]:
+        assert found is None
+    elif probabilities.shape[1] > 2:
+        assert found == pytest.approx(sk.top_k_accuracy_score(truth, probabilities, k=k))
+    else:
+        assert 0 <= (found if found is not None else 9) <= 1
+
+
+def test_a_certain_mistake_costs_much_and_not_infinitely() -> None:
+    certain = np.array([[1.0, 0.0], [0.0, 1.0]])
+    assert metrics.log_loss(np.array([0, 1]), certain) == pytest.approx(0)
+    wrong = metrics.log_loss(np.array([1, 1]), certain)
+    assert wrong == pytest.approx(sk.log_loss([1, 1], certain, labels=[0, 1]))
+    assert wrong is not None and 10 < wrong < 100
+    assert metrics.brier(np.array([1, 1]), certain) == pytest.approx(0.5)
+
+
+@given(tables())
+def test_averages_over_the_classes_are_scikit_learns(table: tuple[Any, Any, int]) -> None:
+    truth, predicted, count = table
+    found = metrics.averages(metrics.confusion(truth, predicted, count))
+    for average in ("macro", "weighted"):
+        expected = sk.precision_recall_fscore_support(
+            truth, predicted, labels=range(count), average=average, zero_division=0
+        )
+        for name, value in zip(("precision", "recall", "f1"), expected, strict=False):
+            assert found[average][name] == pytest.approx(value)
+
+
+UNDEFINED = {
+    "auroc": lambda t, p: metrics.auroc(t, p, None),
+    "average precision": lambda t, p: metrics.average_precision(t, p, None),
+    "log loss": metrics.log_loss,
+    "brier": metrics.brier,
+    "top 1": lambda t, p: metrics.top_k(t, p, 1),
+    "ece": lambda t, p: metrics.ece(t == 0, p[:, 0]),
+}
+
+
+@pytest.mark.parametrize("name", UNDEFINED)
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_with_a_probability_that_is_no_number_a_figure_is_undefined(name: str, bad: float) -> None:
+    truth, probabilities = np.array([0, 1, 2, 0]), np.full((4, 3), 1 / 3)
+    assert UNDEFINED[name](truth, probabilities) is not None
+    probabilities[2] = bad
+    assert UNDEFINED[name](truth, probabilities) is None
+
+
+@pytest.mark.parametrize("name", [n for n in UNDEFINED if n not in ("auroc", "average precision")])
+def test_one_class_alone_has_a_right_figure_all_the_same(name: str) -> None:
+    assert UNDEFINED[name](np.zeros(4, int), np.full((4, 3), 1 / 3)) is not None
+
+
+def test_average_precision_of_a_split_that_lacks_a_class_is_undefined() -> None:
+    assert metrics.average_precision(np.zeros(5, int), np.full((5, 2), 0.5), 1) is None
+
+
+def test_no_roc_curve_of_one_class_or_of_what_is_no_number() -> None:
+    assert metrics.roc_points(np.zeros(5, int), np.linspace(0, 1, 5), 1) == []
+    assert metrics.roc_points(np.array([0, 1]), np.array([0.5, np.nan]), 1) == []
+
+
 def test_auroc_of_a_split_that_lacks_a_class_is_undefined() -> None:
     assert metrics.auroc(np.zeros(5, int), np.full((5, 2), 0.5), 1) is None
     assert metrics.auroc(np.array([0, 1, 1]), np.full((3, 3), 1 / 3), None) is None

@@ -17,15 +17,21 @@ from pizzaiolo.core.bundle import UNFINISHED, load_pt, save_pt
 from pizzaiolo.core.labels import Labels
 from pizzaiolo.core.manifest import Dataset
 from pizzaiolo.core.predictions import Predictions
-from pizzaiolo.errors import DatasetError, InputError, ModelFileError, StorageError
+from pizzaiolo.errors import (
+    DatasetError,
+    InputError,
+    ModelFileError,
+    StorageError,
+    UsageError,
+)
 from pizzaiolo.evaluate import run as evaluate_run
 from pizzaiolo.evaluate.run import evaluate, measure
 from pizzaiolo.predict import load_file
 from pizzaiolo.train.run import train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-QUICK = EvaluateConfig(bootstrap=100)
-FILES = ["metrics.json", "predictions.parquet", "report.html"]
+QUICK = EvaluateConfig(bootstrap=100, robustness_seconds=0)
+FILES = ["metrics.json", "predictions.parquet", "report.html", "report.md"]
 HEADLINE = ["accuracy", "balanced_accuracy", "precision", "recall", "f1", "auroc", "ece"]
 
 
@@ -134,7 +140,7 @@ def test_a_near_copy_in_training_is_told(
     replace(made, rows=tuple(rows)).save({})
     result = evaluate(model, tmp_path / "data", tmp_path / "e", QUICK)
     assert result["leaks"] == leaks
-    assert ("near-copies in the training split" in caplog.text) == bool(leaks)
+    assert ("in the training split" in caplog.text) == bool(leaks)
     assert ("figures are too good" in Path(result["report"]).read_text()) == bool(leaks)
 
 
@@ -218,7 +224,7 @@ def test_an_earlier_report_stays_whole_when_the_next_is_cut_off(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(evaluate_run, "write_report", interrupt)
+    monkeypatch.setattr(evaluate_run, "write_html", interrupt)
     with pytest.raises(KeyboardInterrupt):
         evaluate(model, tiny_dataset.root, tmp_path / "e", replace(QUICK, seed=1))
     assert sorted(os.listdir(tmp_path / "e")) == FILES
@@ -311,3 +317,49 @@ def test_three_classes_have_no_positive_one() -> None:
     )
     assert list(found["per_class"]) == ["a", "b", "c"]
     assert [c["support"] for c in found["per_class"].values()] == [20, 20, 20]
+
+
+def test_how_it_decides_is_kept_in_the_run(
+    model: Path, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    config = replace(QUICK, aim="recall=1.0")
+    result = evaluate(model, tiny_dataset.root, tmp_path / "e", config, card=tmp_path / "card.md")
+    card, _ = load_pt(model / "model.pt")
+    assert card.labels.threshold == result["settled"]["threshold"]
+    assert card.decision["dataset"] == tiny_dataset.fingerprint
+    assert (tmp_path / "card.md").read_text().startswith("---\nlibrary_name: pizzaiolo")
+
+
+def test_without_settling_the_model_stays_as_it_is(
+    model: Path, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    before = (model / "model.pt").read_bytes()
+    result = evaluate(model, tiny_dataset.root, tmp_path / "e", replace(QUICK, settle=False))
+    assert result["settled"] is None and (model / "model.pt").read_bytes() == before
+
+
+def test_every_look_at_the_test_split_is_counted(
+    model: Path, tiny_dataset: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = evaluate(model, tiny_dataset.root, tmp_path / "e", QUICK)["looks"]
+    assert evaluate(model, tiny_dataset.root, tmp_path / "e", QUICK)["looks"] == first + 1
+    assert "looked at for the" in caplog.text
+
+
+def test_the_panel_of_spoilt_pictures_is_measured_where_there_is_time(
+    model: Path, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    config = replace(QUICK, robustness_seconds=60.0)
+    found = evaluate(model, tiny_dataset.root, tmp_path / "e", config)["robustness"]
+    assert found is None or (found["of"] == 12 and len(found["curves"]["blur"]) == 5)
+
+
+def test_an_aim_that_cannot_be_followed_is_refused(
+    model: Path, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="aim, answered can't be followed"):
+        evaluate(
+            model, tiny_dataset.root, tmp_path / "e",
+            replace(QUICK, settle=False, aim="f1", answered=0.99),
+        )  # fmt: skip
+    assert not (tmp_path / "e").exists()

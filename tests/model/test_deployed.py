@@ -108,3 +108,14 @@ def test_tensors_of_another_network_are_refused(
     save_pt(tmp_path / "other.pt", card, state)
     with pytest.raises(ModelFileError, match="does not fit its own card"):
         load_deployed(tmp_path / "other.pt", f"{own_file}:Own")
+
+
+def test_scales_and_offsets_change_the_logarithms_of_the_probabilities() -> None:
+    own, scales, offsets = network(), [0.5, 2.0], [0.3, -1.0]
+    plain, _ = Deployed(own, PREPROCESS, 1.5).eval()(pixels())
+    changed, _ = Deployed(own, PREPROCESS, 1.5, scales, offsets).eval()(pixels())
+    expected = (torch.tensor(scales) * plain.log() + torch.tensor(offsets)).softmax(1)
+    torch.testing.assert_close(changed, expected)
+    assert Deployed(own, PREPROCESS, 1.5, scales, offsets).state_dict().keys() == (
+        Deployed(own, PREPROCESS, 1.5).state_dict().keys()
+    )

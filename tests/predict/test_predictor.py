@@ -29,7 +29,7 @@ def test_a_path_and_its_bytes_give_the_same_answer(predictor: Predictor, pizza_f
 def test_json_has_the_documented_keys(predictor: Predictor, pizza_file: Path) -> None:
     answer = json.loads(json.dumps(predictor.predict(pizza_file).to_json()))
     assert list(answer) == [
-        "path", "label", "confidence", "verdict", "probabilities", "novelty", "error"
+        "path", "label", "confidence", "verdict", "probabilities", "novelty", "reason", "error"
     ]  # fmt: skip
     assert answer["verdict"] in ("Pizza", "Not pizza", "Not sure")
 

@@ -15,6 +15,7 @@ Point = tuple[float, float]
 
 MOST_DOTS = 40  # with more points only the line is drawn
 HUGE = 1e90  # what is larger is off every axis
+TINY = 1e-300  # less of a difference has no place on an axis
 STEPS = 5  # about so many ticks on an axis
 PALETTE = """
 .curves { color-scheme: light dark; --ink: #22201d;
@@ -113,7 +114,7 @@ def axis(
     """
     finite = [value / unit for value in values if abs(value) < HUGE] or [0.0, 1.0]
     low, high = min(finite), max(finite)
-    if high - low <= 1e-9 * max(abs(low), abs(high)):
+    if high - low <= max(TINY, 1e-9 * max(abs(low), abs(high))):
         margin = max(1e-3, abs(low) / 20)
         low, high = low - margin, high + margin
     step = _step(high - low, whole, steps)

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from .bundle import atomic_path
-from .labels import Labels
+from .labels import Decision, Labels
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,17 @@ class Predictions:
     novelty: NDArray[np.float64] | None = None
 
     @cached_property
+    def decisions(self) -> list[Decision]:
+        """The answer for each picture, with the threshold, the band and the cut of the labels."""
+        novelty = [None] * len(self) if self.novelty is None else self.novelty.tolist()
+        rows = zip(self.probabilities.tolist(), novelty, strict=True)
+        return [self.labels.decide(chances, new) for chances, new in rows]
+
+    @cached_property
     def predicted(self) -> NDArray[np.int64]:
         """The predicted class indices [N], with the threshold of the labels."""
-        names = [
-            self.labels.index(self.labels.decide(p).label) for p in self.probabilities.tolist()
-        ]
-        return np.asarray(names, dtype=np.int64)
+        places = [self.labels.index(decision.label) for decision in self.decisions]
+        return np.asarray(places, dtype=np.int64)
 
     @cached_property
     def confidence(self) -> NDArray[np.float64]:
@@ -49,11 +54,8 @@ class Predictions:
 
     def write(self, path: Path) -> None:
         """Write `predictions.parquet`: one column `p_<class>` per class."""
+        answers = self.decisions
         novelty = [None] * len(self) if self.novelty is None else self.novelty.tolist()
-        answers = [
-            self.labels.decide(p, n)
-            for p, n in zip(self.probabilities.tolist(), novelty, strict=True)
-        ]
         columns = {
             "path": list(self.paths),
             "split": [self.split] * len(self),

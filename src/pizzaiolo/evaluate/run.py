@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..config import EvaluateConfig
 from ..console import log
-from ..core.bundle import result_folder, write_text
+from ..core.bundle import find_model, result_folder, write_text
 from ..core.labels import NOT_SURE
 from ..core.manifest import Dataset
 from ..core.predictions import Predictions
-from ..predict import load_file
+from ..errors import DatasetError, UsageError
+from ..predict import Predictor, load_file
 from . import metrics
-from .infer import infer
-from .intervals import bootstrap, gap_interval, luck, percentile_interval, wilson
-from .report import write_report
+from .figures import all_figures, class_figures
+from .infer import Seen, infer
+from .intervals import wilson
+from .leaks import Leak, Pictures, find_leaks, training_data
+from .looks import count_look, looks_warning, run_of, training_warning
+from .report import write_card, write_html, write_markdown
+from .report.gather import Evidence, gather
+from .settle import Settled, aim_of, keep, settle
+from .slices import worse_slices
+
+MOST_TRAINING = 10_000  # training pictures that are compared with; of more, so many at random
 
 
 def evaluate(
@@ -30,105 +38,167 @@ def evaluate(
     config: EvaluateConfig = EvaluateConfig(),
     *,
     code: str | None = None,
+    card: Path | str | None = None,
 ) -> dict[str, Any]:
     """Measure a model on one split, with 95 % intervals and the mistakes as pictures.
 
-    Writes metrics.json, predictions.parquet and report.html into `out` and returns what
-    `evaluate --json` prints. Raises `ModelFileError`, `DatasetError` or `InputError`.
+    A RUN or `.pt` file is settled first: how it decides is chosen on the validation split of the
+    DATASET that it was trained on, and kept in the file. Writes metrics.json, predictions.parquet,
+    report.html and report.md into `out`, and a model card in the Hugging Face format into the
+    file `card`. Returns what `evaluate --json` prints.
+    Raises `ModelFileError`, `DatasetError`, `UsageError` or `InputError`.
     """
-    predictor, data = load_file(Path(model), code), Dataset.open(dataset)
+    path, data = find_model(Path(model)), Dataset.open(dataset)
+    predictor = load_file(path, code)
+    settles = _settles(path, predictor, data, config)
     with result_folder(Path(out), "evaluation", "metrics.json") as folder:
-        predictions = infer(predictor, data, config.split)
-        result = measure(predictions, config)
-        result["leaks"] = _leaks(data, config.split)
+        source = training_data(model, predictor.card, data)
+        trained = _trained(predictor, source)
+        settled = None
+        if trained is not None and settles:
+            settled = _settle(path, predictor, data, trained, config)
+            predictor = load_file(path, code) if keep(path, settled.card) else predictor
+        seen = infer(predictor, data, config.split)
+        leaks = _leaks(seen, trained)
+        result = measure(seen.predictions, config)
+        result["leaks"] = len({leak.tested for leak in leaks} | set(_shared_groups(data, seen)))
         result["same_data"] = predictor.card.data.get("fingerprint") == data.fingerprint
+        result["settled"] = settled.to_dict() if settled else None
+        warnings = _warnings(model, data, seen, result)
+        evidence = Evidence(
+            predictor,
+            data,
+            seen,
+            trained,
+            leaks,
+            settled,
+            source,
+            warnings,
+            str(model),
+            str(out),
+            result["ece"],
+        )
+        facts = gather(evidence, result, config)
+        for sentence in worse_slices(facts.slices):
+            log.warning("%s", sentence)
+        result["slices"] = [part.to_json() for part in facts.slices]
+        result["robustness"] = facts.robustness.to_json() if facts.robustness else None
         result["report"] = str(Path(out) / "report.html")
-        _warn(result)
-        predictions.write(folder / "predictions.parquet")
-        write_report(folder / "report.html", predictions, result, predictor.card, config)
+        seen.predictions.write(folder / "predictions.parquet")
+        write_html(folder / "report.html", facts)
+        write_markdown(folder / "report.md", facts)
         write_text(folder / "metrics.json", json.dumps(result, indent=2, ensure_ascii=False))
+        if card is not None:
+            write_card(Path(card), facts)
     return result
 
 
-def _warn(result: dict[str, Any]) -> None:
-    if result["leaks"]:
-        log.warning("%s pictures have near-copies in the training split", result["leaks"])
-    if (split := result["split"]) != "test":
-        log.warning("the %s split was used to choose the model; trust the test split", split)
+def _settles(path: Path, predictor: Predictor, data: Dataset, config: EvaluateConfig) -> bool:
+    """Whether to choose how the model decides; `UsageError` where that is wished in vain."""
+    aim_of(predictor.labels, config)
+    own = predictor.card.data.get("fingerprint") == data.fingerprint
+    can = config.settle and path.suffix == ".pt" and own
+    wishes = {"aim": config.aim, "cost": config.cost, "answered": config.answered}
+    named = [name for name, wish in wishes.items() if wish is not None]
+    if named and not can:
+        raise UsageError(
+            f"{', '.join(named)} can't be followed: the model stays as it is",
+            hint="evaluate a RUN, or its .pt file, on the DATASET that it was trained on; "
+            "export it again afterwards",
+        )
+    return can
 
 
-Figures = Callable[[NDArray[np.int64]], dict[str, float | None]]
+def _trained(predictor: Predictor, source: Dataset | None) -> Seen | None:
+    """What the model says of the pictures that it learned from; None where they are gone."""
+    if source is None:
+        return None
+    try:
+        return infer(predictor, source, "train", MOST_TRAINING)
+    except DatasetError as error:
+        log.warning("the training pictures can't be compared with: %s", error.message)
+        return None
+
+
+def _settle(
+    path: Path, predictor: Predictor, data: Dataset, trained: Seen, config: EvaluateConfig
+) -> Settled:
+    validation = infer(predictor, data, "validation")
+    return settle(predictor.card, validation, trained, data.fingerprint, config)
+
+
+def _leaks(seen: Seen, trained: Seen | None) -> list[Leak]:
+    if trained is None or seen.predictions.split == "train":
+        return []
+    sides = (Pictures.of(part.rows, part.embeddings) for part in (seen, trained))
+    return find_leaks(*sides)
+
+
+def _shared_groups(data: Dataset, seen: Seen) -> Sequence[int]:
+    """Pictures whose group also has pictures in the training split."""
+    if seen.predictions.split == "train":
+        return []
+    trained = {row.group for row in data.split("train") if row.group is not None}
+    return [place for place, row in enumerate(seen.rows) if row.group in trained]
+
+
+def _warnings(model: Path | str, data: Dataset, seen: Seen, result: dict[str, Any]) -> list[str]:
+    """What makes the figures doubtful, told at once and in the report."""
+    split, leaks = result["split"], result["leaks"]
+    found = [training_warning(split, result["n"], leaks)]
+    if split == "test":
+        result["looks"] = count_look(run_of(model), data.fingerprint)
+        found.append(looks_warning(result["looks"]))
+    if split == "validation":
+        found.append("the validation split was used to choose the model; trust the test split")
+    if leaks and found[0] is None:
+        have = "1 picture has a near-copy" if leaks == 1 else f"{leaks} pictures have near-copies"
+        found.append(f"{have} in the training split")
+    told = [text for text in found if text is not None]
+    for text in told:
+        log.warning("%s", text)
+    return told
 
 
 def measure(predictions: Predictions, config: EvaluateConfig) -> dict[str, Any]:
     """Every figure of a predictions table, with intervals; touches no file."""
     labels, truth = predictions.labels, predictions.truth
-    predicted, positive = predictions.predicted, labels.binary_positive
-    matrix = metrics.confusion(truth, predicted, len(labels.names))
-    right = predicted == truth
-    confidence = predictions.confidence
-
-    def figures(rows: NDArray[np.int64]) -> dict[str, float | None]:
-        drawn = metrics.confusion(truth[rows], predicted[rows], len(labels.names))
-        area = metrics.auroc(truth[rows], predictions.probabilities[rows], positive)
-        gap = metrics.ece(right[rows], confidence[rows])
-        return {**metrics.headline(drawn, positive), "auroc": area, "ece": gap}
-
-    values = figures(np.arange(len(truth)))
-    ranges = _intervals(predictions, figures, config)
-    verdicts = [labels.decide(p).verdict for p in predictions.probabilities.tolist()]
+    matrix = metrics.confusion(truth, predictions.predicted, len(labels.names))
+    found = all_figures(predictions, config.bootstrap, config.seed)
+    first = ("accuracy", "balanced_accuracy", "precision", "recall", "f1", "auroc", "ece")
+    names = (*first, *(name for name in found if name not in first))
+    figures = {name: found[name].to_dict() for name in names}
     return {
         "split": predictions.split,
         "n": len(truth),
-        **{name: _with_interval(value, ranges[name]) for name, value in values.items()},
-        "per_class": _per_class(labels.names, matrix),
+        **figures,
+        "per_class": _per_class(predictions, matrix),
         "confusion_matrix": {"labels": list(labels.names), "counts": matrix.tolist()},
-        "not_sure": verdicts.count(NOT_SURE),
-        "mistakes": int((~right).sum()),
+        **_answered(predictions),
+        "mistakes": int((predictions.predicted != truth).sum()),
     }
 
 
-def _intervals(
-    predictions: Predictions, figures: Figures, config: EvaluateConfig
-) -> dict[str, tuple[float, float] | None]:
-    groups, truth = predictions.groups, predictions.truth
-    right = predictions.predicted == truth
-    confidence = predictions.confidence
-    drawn = bootstrap(figures, groups, config.bootstrap, config.seed)
-    of_class = [{g for g, t in zip(groups, truth, strict=True) if t == c} for c in set(truth)]
-    rarest, independent = min(map(len, of_class)), len(set(groups))
-    found = {name: percentile_interval(values, rarest) for name, values in drawn.items()}
-    if independent == len(truth):  # Wilson's is exact enough
-        found["accuracy"] = wilson(int(right.sum()), len(truth))
-    else:
-        found["accuracy"] = percentile_interval(drawn["accuracy"], independent)
-    lucky = luck(confidence, groups, config.bootstrap, config.seed)
-    by_luck = [metrics.ece(hits, confidence) for hits in lucky]
-    found["ece"] = gap_interval(metrics.ece(right, confidence), drawn["ece"], by_luck)
-    return found
+def _answered(predictions: Predictions) -> dict[str, Any]:
+    """How many pictures get no answer, and how right the others are."""
+    sure = np.array([decision.verdict != NOT_SURE for decision in predictions.decisions])
+    right = (predictions.predicted == predictions.truth)[sure]
+    found: dict[str, float | None] = {"value": None, "low": None, "high": None}
+    if len(right):
+        value = float(right.mean())
+        independent = len({predictions.groups[i] for i in np.flatnonzero(sure)})
+        low, high = wilson(value * independent, independent)
+        found = {"value": value, "low": low, "high": high}
+    count = len(sure)
+    return {"not_sure": count - len(right), "answered": found, "coverage": len(right) / count}
 
 
-def _with_interval(value: float | None, found: tuple[float, float] | None) -> dict[str, Any]:
-    low, high = found or (None, None)
-    return {"value": value, "low": low, "high": high}
-
-
-def _per_class(names: tuple[str, ...], matrix: metrics.Ints) -> dict[str, dict[str, float]]:
-    columns = (metrics.precisions(matrix), metrics.recalls(matrix), metrics.f1s(matrix))
+def _per_class(predictions: Predictions, matrix: metrics.Ints) -> dict[str, dict[str, Any]]:
+    found = class_figures(predictions)
     return {
         name: {
-            "precision": float(columns[0][i]),
-            "recall": float(columns[1][i]),
-            "f1": float(columns[2][i]),
-            "support": int(matrix[i].sum()),
+            **{ratio: figure.value or 0.0 for ratio, figure in found[name].items()},
+            "support": int(matrix[index].sum()),
         }
-        for i, name in enumerate(names)
+        for index, name in enumerate(predictions.labels.names)
     }
-
-
-def _leaks(data: Dataset, split: str) -> int:
-    """Pictures of the split whose group also has pictures in the training split."""
-    if split == "train":
-        return 0
-    trained = {row.group for row in data.split("train") if row.group is not None}
-    return sum(row.group in trained for row in data.split(split))

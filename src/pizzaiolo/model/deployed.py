@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -18,19 +19,36 @@ from .network import Normalise, Recogniser
 class Deployed(nn.Module):
     """uint8 [N, H, W, 3] -> probabilities [N, C] and embedding [N, D], both float32.
 
-    Normalisation, temperature and softmax are inside, so no client can get them wrong.
+    Normalisation, calibration and softmax are inside, so no client can get them wrong: logits are
+    divided by the temperature; with `scales` and `offsets` [C] the logarithms of the probabilities
+    are changed by them.
     """
 
-    def __init__(self, network: Recogniser, preprocess: Preprocess, temperature: float) -> None:
+    vectors: Tensor | None
+
+    def __init__(
+        self,
+        network: Recogniser,
+        preprocess: Preprocess,
+        temperature: float,
+        scales: Sequence[float] = (),
+        offsets: Sequence[float] = (),
+    ) -> None:
         super().__init__()
         self.normalise = Normalise(preprocess)
         self.network = network
         self.temperature = temperature
+        # [2, C] and no part of the state, which is the network's
+        vectors = torch.tensor([list(scales), list(offsets)]) if scales else None
+        self.register_buffer("vectors", vectors, persistent=False)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """uint8 [N, H, W, 3] -> (probabilities [N, C], embedding [N, D])."""
         logits, embedding = self.network.outputs(self.normalise(image))
-        return torch.softmax(logits / self.temperature, dim=1), embedding
+        logits = logits / self.temperature
+        if self.vectors is not None:
+            logits = self.vectors[0] * torch.log_softmax(logits, dim=1) + self.vectors[1]
+        return torch.softmax(logits, dim=1), embedding
 
 
 def load_deployed(path: Path, code: str | None = None) -> tuple[Card, Deployed]:
@@ -50,4 +68,5 @@ def load_deployed(path: Path, code: str | None = None) -> tuple[Card, Deployed]:
             hint=f"is {code} the code it was trained with?" if code else "train it again",
         ) from None
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return card, Deployed(network, card.preprocess, card.temperature).eval()
+    graph = Deployed(network, card.preprocess, card.temperature, card.scales, card.offsets)
+    return card, graph.eval()

@@ -179,7 +179,7 @@ def _add_facts(app: FastAPI, service: Service) -> None:
     @app.get("/v1/model")
     async def model() -> dict[str, Any]:
         """The model's card: classes, preprocessing, figures, licence."""
-        return service.predictor.card.to_dict()
+        return service.predictor.card.summary()
 
     @app.get("/healthz", response_class=PlainTextResponse)
     async def healthz() -> str:

@@ -23,7 +23,8 @@ class AnswerModel(BaseModel):
                 "confidence": 0.98,
                 "verdict": "Pizza",
                 "probabilities": {"not_pizza": 0.02, "pizza": 0.98},
-                "novelty": None,
+                "novelty": 0.8,
+                "reason": None,
                 "error": None,
             }
         }
@@ -35,6 +36,7 @@ class AnswerModel(BaseModel):
     verdict: str | None
     probabilities: dict[str, float] | None
     novelty: float | None
+    reason: str | None
     error: PictureError | None
 
 

@@ -76,7 +76,8 @@ function showAnswer(body, answer, positive) {
   const kind = answer.verdict === "Not sure" ? "unsure" : answer.label === positive ? "yes" : "no";
   verdict.className = `verdict ${kind}`;
   verdict.textContent = answer.verdict;
-  verdict.after(element("p", "sure", TEXT.sure(percent(answer.confidence))));
+  const why = answer.reason ?? TEXT.sure(percent(answer.confidence));
+  verdict.after(element("p", answer.reason ? "message" : "sure", why));
   const sorted = Object.entries(answer.probabilities).sort((a, b) => b[1] - a[1]);
   body.append(...sorted.slice(0, 5).map(([name, p]) => bar(name, p, name === answer.label)));
 }
