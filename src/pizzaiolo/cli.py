@@ -273,7 +273,7 @@ def _evaluate_lines(result: dict[str, Any]) -> None:
             rows.append((name.replace("_", " "), value, f"{low} to {high}"))
     console.say_table(("measure", "value", "95 % interval"), rows)
     console.say(f"Mistakes {result['mistakes']}, not sure {result['not_sure']}")
-    if (answered := result["answered"])["value"] is not None and result["not_sure"]:
+    if (answered := result["answered"])["value"] is not None:
         console.say(
             f"Answered {result['coverage']:.1%} of them, {answered['value']:.1%} of those right"
         )
