@@ -14,6 +14,7 @@ from pizzaiolo.core.bundle import load_pt, save_pt
 from pizzaiolo.core.card import Card
 from pizzaiolo.core.labels import Labels
 from pizzaiolo.core.manifest import Row
+from pizzaiolo.core.novelty import Novelty
 from pizzaiolo.core.predictions import Predictions
 from pizzaiolo.core.preprocess import Preprocess
 from pizzaiolo.errors import UsageError
@@ -154,3 +155,10 @@ def test_the_confidence_before_can_be_shown() -> None:
     after = found.calibration.apply(before)
     np.testing.assert_allclose(uncalibrated(after, found.calibration), before, atol=1e-6)
     assert uncalibrated(after, replace(found.calibration, method="none")) is None
+
+
+def test_no_validation_picture_lies_on_the_cut_of_novelty() -> None:
+    """Rounding would decide, and an exported model would answer another way."""
+    found, embeddings = settled().card, seen(LABELS, "validation").embeddings
+    scores = Novelty.from_facts(found.novelty).scores(embeddings)
+    assert np.abs(scores - 1).min() > 1e-4 and (scores > 1).any()

@@ -21,6 +21,7 @@ from ..core.novelty import MOST_TEXT, Novelty, normalised
 Reals = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
+BEYOND = 1.001  # no picture lies on the cut itself, where rounding would decide
 FLAGGED = 0.015  # the share of ordinary pictures that may be called new
 DIRECTIONS = 64
 MOST_PICTURES = 20_000  # more of them change the directions little
@@ -41,7 +42,7 @@ def with_novelty(
     facts = fit(training, targets)
     if facts is None or not len(validation):
         return card
-    cut = novelty_cut(Novelty.from_facts(facts).scores(validation), flagged)
+    cut = BEYOND * novelty_cut(Novelty.from_facts(facts).scores(validation), flagged)
     labels = replace(card.labels, max_novelty=1.0)
     return card.with_(novelty={**facts, "scale": facts["scale"] * cut}, labels=labels)
 
