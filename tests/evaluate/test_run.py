@@ -363,3 +363,12 @@ def test_an_aim_that_cannot_be_followed_is_refused(
             replace(QUICK, settle=False, aim="f1", answered=0.99),
         )  # fmt: skip
     assert not (tmp_path / "e").exists()
+
+
+def test_a_run_that_is_settled_already_is_not_written_again(
+    model: Path, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    evaluate(model, tiny_dataset.root, tmp_path / "e", QUICK)
+    before = (model / "model.pt").stat().st_mtime_ns
+    evaluate(model, tiny_dataset.root, tmp_path / "e", QUICK)
+    assert (model / "model.pt").stat().st_mtime_ns == before

@@ -73,6 +73,7 @@ def test_the_same_choice_twice_gives_the_same_card() -> None:
     assert (second.labels, second.novelty, second.temperature) == (
         first.card.labels, first.card.novelty, first.card.temperature
     )  # fmt: skip
+    assert second == Card.from_json(first.card.to_json()), "how it was calibrated stays told"
 
 
 def test_novelty_is_learned_and_its_cut_set() -> None:

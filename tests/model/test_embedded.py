@@ -12,7 +12,7 @@ from PIL import Image
 from pizzaiolo.core.preprocess import Preprocess
 from pizzaiolo.errors import ModelFileError
 from pizzaiolo.model.backbones import create_backbone
-from pizzaiolo.model.embedded import EMBEDDED, Embedded, embedded_classifier
+from pizzaiolo.model.embedded import EMBEDDED, Embedded, embedded_classifier, embedded_layer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 LITE0 = "tf_efficientnet_lite0"
@@ -30,6 +30,11 @@ def test_the_backbone_is_the_classifier_without_its_head(lite0: torch.nn.Module)
     with torch.inference_mode():
         embedding, logits = backbone(pictures), lite0(pictures)
         torch.testing.assert_close(lite0.get_classifier()(embedding), logits)  # type: ignore[operator]
+
+
+def test_the_layer_of_classes_alone_is_that_of_the_network(lite0: torch.nn.Module) -> None:
+    layer, whole = embedded_layer(LITE0), lite0.get_classifier()  # type: ignore[operator]
+    assert torch.equal(layer.weight, whole.weight) and torch.equal(layer.bias, whole.bias)
 
 
 def silly(kind: str) -> Image.Image:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..core.labels import human
 from ..core.predictions import Predictions
+from .influence import group_codes
 
 Ints = NDArray[np.int64]
 Reals = NDArray[np.float64]
@@ -150,7 +151,7 @@ def similarity_floor(training: Training, seed: int = 0) -> float:
     """The cosine below which a picture is farther from all training pictures than 99 % of these
     are from one another; near-duplicates (one group) don't count as neighbours."""
     count = len(training.embeddings)
-    groups = np.unique(np.asarray(training.groups, dtype=str), return_inverse=True)[1]
+    groups = group_codes(list(training.groups))
     if groups.max(initial=0) == 0:
         return -1.0  # one picture is like no other
     centre = training.embeddings.mean(axis=0)

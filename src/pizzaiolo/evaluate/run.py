@@ -52,12 +52,12 @@ def evaluate(
     predictor = load_file(path, code)
     settles = _settles(path, predictor, data, config)
     with result_folder(Path(out), "evaluation", "metrics.json") as folder:
-        source = training_data(model, predictor.card, data)
-        trained = _trained(predictor, source)
+        trained = _trained(predictor, training_data(model, predictor.card, data))
         settled = None
         if trained is not None and settles:
             settled = _settle(path, predictor, data, trained, config)
-            predictor = load_file(path, code) if keep(path, settled.card) else predictor
+            if settled.card != predictor.card and keep(path, settled.card):
+                predictor = load_file(path, code)
         seen = infer(predictor, data, config.split)
         leaks = _leaks(seen, trained)
         result = measure(seen.predictions, config)
@@ -66,17 +66,7 @@ def evaluate(
         result["settled"] = settled.to_dict() if settled else None
         warnings = _warnings(model, data, seen, result)
         evidence = Evidence(
-            predictor,
-            data,
-            seen,
-            trained,
-            leaks,
-            settled,
-            source,
-            warnings,
-            str(model),
-            str(out),
-            result["ece"],
+            predictor, data, seen, trained, leaks, settled, warnings, str(model), str(out)
         )
         facts = gather(evidence, result, config)
         for sentence in worse_slices(facts.slices):

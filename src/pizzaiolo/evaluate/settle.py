@@ -10,8 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..config import EvaluateConfig
 from ..console import log
 from ..core.bundle import load_pt, save_pt
@@ -76,7 +74,9 @@ def settle(
     What was calibrated on the same data before stays; threshold and band follow the settings.
     """
     predictions = validation.predictions
-    calibration = _calibration(card, predictions, fingerprint, config)
+    same = card.decision.get("dataset") == fingerprint
+    earlier = card.decision.get("calibration") if same else None
+    calibration = _calibration(card, predictions, same, config)
     card = _calibrated(card, calibration.fit)
     probabilities = calibration.apply(predictions.probabilities)
     labels, choice = _with_threshold(card.labels, predictions, probabilities, config)
@@ -90,13 +90,15 @@ def settle(
     )
     settled = Settled(card, calibration, choice, band)
     facts = {"dataset": fingerprint, **settled.to_dict()}
+    if earlier is not None:
+        facts["calibration"] = earlier
     return replace(settled, card=card.with_(decision=facts))
 
 
 def _calibration(
-    card: Card, predictions: Predictions, fingerprint: str, config: EvaluateConfig
+    card: Card, predictions: Predictions, same: bool, config: EvaluateConfig
 ) -> Calibration:
-    if card.decision.get("dataset") == fingerprint or card.scales:
+    if same or card.scales:
         return Calibration("none", Fit(), len(predictions), note="it is calibrated already")
     return calibrate(predictions.truth, predictions.probabilities, predictions.groups, config.seed)
 
@@ -157,4 +159,4 @@ def uncalibrated(probabilities: Reals, calibration: Calibration) -> Reals | None
     """The probabilities [N, C] before a temperature was found; None for another calibration."""
     if calibration.method != "temperature":
         return None
-    return Fit(1 / calibration.fit.temperature).apply(np.asarray(probabilities))
+    return Fit(1 / calibration.fit.temperature).apply(probabilities)

@@ -19,6 +19,7 @@ from scipy.stats import fisher_exact
 
 from ..core.labels import human
 from ..core.manifest import Row
+from .influence import group_codes
 from .intervals import wilson
 
 Ints = NDArray[np.int64]
@@ -98,7 +99,7 @@ def slices(rows: Sequence[Row], right: Bools, groups: Sequence[str]) -> list[Sli
 
     Slices stand by what they have in common, in rising order of the measure.
     """
-    codes = np.unique(np.asarray(groups, dtype=str), return_inverse=True)[1]
+    codes = group_codes(list(groups))
     parts = [(by, name, inside) for by, name, inside in _parts(rows) if not inside.all()]
     chances = [_chance(right, codes, inside) for _, _, inside in parts]
     corrected = iter(holm([chance for chance in chances if chance is not None]))

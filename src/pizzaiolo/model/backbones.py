@@ -12,7 +12,7 @@ from torch import nn
 
 from ..core.preprocess import FILTERS, Preprocess
 from ..errors import UsageError, nearest
-from .embedded import LICENCE, embedded_classifier, embedded_name
+from .embedded import LICENCE, embedded_classifier, embedded_layer, embedded_name
 from .ensemble import JOIN, Ensemble, Member, members_of
 from .hub import fetch
 from .torchvision_fix import timm
@@ -88,8 +88,10 @@ def own_layers(name: str) -> list[nn.Linear]:
     layers = []
     for member in members_of(name):
         embedded = embedded_name(member)
-        network = embedded_classifier(embedded) if embedded else fetch(member, {})
-        layers.append(network.get_classifier())  # type: ignore[operator]
+        if embedded:
+            layers.append(embedded_layer(embedded))
+        else:
+            layers.append(fetch(member, {}).get_classifier())  # type: ignore[operator]
     return layers if all(isinstance(layer, nn.Linear) for layer in layers) else []
 
 

@@ -49,12 +49,25 @@ def embedded_classifier(name: str, drop_path: float = 0.0) -> nn.Module:
 
     The package's tensors stand in timm's order and shapes under other names.
     """
-    source = EMBEDDED[name]
-    state = torch.load(_weights_file(source), map_location="cpu", weights_only=True)
+    state = _state(name)
     network: nn.Module = timm().create_model(name, pretrained=False, drop_path_rate=drop_path)
     names = network.state_dict()
     network.load_state_dict(dict(zip(names, state.values(), strict=True)))
     return network.eval()
+
+
+def embedded_layer(name: str) -> nn.Linear:
+    """Its ImageNet head alone, embedding [N, D] -> 1000 logits: no network is made for it."""
+    weight, bias = list(_state(name).values())[-2:]
+    layer = nn.Linear(weight.shape[1], weight.shape[0])
+    layer.load_state_dict({"weight": weight, "bias": bias})
+    return layer
+
+
+def _state(name: str) -> dict[str, torch.Tensor]:
+    file = _weights_file(EMBEDDED[name])
+    state: dict[str, torch.Tensor] = torch.load(file, map_location="cpu", weights_only=True)
+    return state
 
 
 def _weights_file(source: Embedded) -> Path:

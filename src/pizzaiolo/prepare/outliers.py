@@ -76,9 +76,9 @@ def graphic_signs(features: Features, head: tuple[Features, float], lines: Value
 
 def printed_head(name: str) -> tuple[Features, float]:
     """Weights [D] and bias: the mean of the logits of `PRINTED`, from an embedded ImageNet head."""
-    from ..model.embedded import embedded_classifier  # PyTorch, which the rest does without
+    from ..model.embedded import embedded_layer  # PyTorch, which the rest does without
 
-    layer = embedded_classifier(name).get_classifier()  # type: ignore[operator]
+    layer = embedded_layer(name)
     weights, bias = (p.detach().numpy()[list(PRINTED)].mean(axis=0) for p in layer.parameters())
     return np.asarray(weights, np.float32), float(bias)
 

@@ -12,7 +12,7 @@ from ...core.card import Card
 from ...core.manifest import Dataset, Row
 from ...core.predictions import Predictions
 from .. import metrics
-from .facts import Facts, Shown
+from .facts import Bins, Facts, Shown
 from .marks import Marks, read_marks, source_label
 
 MAX_UNSURE = 12
@@ -42,7 +42,7 @@ def basic_facts(
         dataset=str(dataset.root) if dataset else "DATASET",
         mistakes=shown_at(mistakes(predictions)[:max_mistakes]),
         unsure=shown_at(unsure(predictions)),
-        reliability=_reliability(right, predictions),
+        reliability=bins_of(right, predictions.confidence),
         roc=_roc(predictions),
         marks=marks,
     )
@@ -81,16 +81,15 @@ def shown(
         predicted=names[predictions.predicted[place]],
         probabilities=dict(zip(names, chances, strict=True)),
         picture=Path(predictions.files[place]) if predictions.files else None,
-        verdict=predictions.labels.decide(chances).verdict,
+        verdict=predictions.decisions[place].verdict,
         source_label=source_label(row, marks) if row else None,
         sha256=(row.sha256 or "") if row else "",
     )
 
 
-def _reliability(
-    right: np.ndarray, predictions: Predictions
-) -> Sequence[tuple[float, float, float]]:
-    table = metrics.reliability(right, predictions.confidence)
+def bins_of(right: metrics.Bools, confidence: metrics.Reals) -> Bins:
+    """The bins of the reliability diagram."""
+    table = metrics.reliability(right, confidence)
     return [(float(said), float(share), float(n)) for said, share, n in table]
 
 

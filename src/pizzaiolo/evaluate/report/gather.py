@@ -25,8 +25,8 @@ from ..robustness import Panel, robustness, spread
 from ..settle import Settled, aim_of, uncalibrated
 from ..slices import slices
 from ..threshold import Aim, cost_curve, precision_recall_curve
-from .collect import basic_facts, shown
-from .facts import Calibration, Decision, Facts, Figure, Leak, Neighbour, Novelty, Shown
+from .collect import basic_facts, bins_of, shown
+from .facts import Bins, Calibration, Decision, Facts, Figure, Leak, Neighbour, Novelty, Shown
 
 MOST_SPOILT = 100  # pictures
 MOST_LEAKS = 24
@@ -42,11 +42,9 @@ class Evidence:
     trained: Seen | None
     leaks: Sequence[Found]
     settled: Settled | None
-    source: Dataset | None  # that the model was trained on
     warnings: Sequence[str]
     model: str
     out: str
-    ece: Figure  # as measured, with its interval
 
 
 def gather(evidence: Evidence, result: dict[str, Any], config: EvaluateConfig) -> Facts:
@@ -61,7 +59,7 @@ def gather(evidence: Evidence, result: dict[str, Any], config: EvaluateConfig) -
         dataset=str(evidence.data.root),
         out=evidence.out,
         warnings=evidence.warnings,
-        calibration=_calibration(evidence),
+        calibration=_calibration(evidence, result["ece"]),
         decision=_decision(predictions, result, config),
         novelty=_novelty(evidence),
         mistakes=_mistakes(evidence, basic, config),
@@ -71,15 +69,15 @@ def gather(evidence: Evidence, result: dict[str, Any], config: EvaluateConfig) -
     )
 
 
-def _calibration(evidence: Evidence) -> Calibration | None:
-    """How well the confidence fits before and after, on the pictures of the report."""
+def _calibration(evidence: Evidence, told: Figure) -> Calibration | None:
+    """How well the confidence fits before and after; `told` is the ECE with its interval."""
     settled, predictions = evidence.settled, evidence.seen.predictions
     if settled is None:
         return None
     before = uncalibrated(predictions.probabilities, settled.calibration)
     if before is None:
         return None
-    after, told = predictions.probabilities, evidence.ece
+    after = predictions.probabilities
     gap = confidence_gap(predictions.truth, after)
     return Calibration(
         temperature=settled.card.temperature,
@@ -92,10 +90,8 @@ def _calibration(evidence: Evidence) -> Calibration | None:
     )
 
 
-def _bins(predictions: Predictions, probabilities: metrics.Reals) -> list[Any]:
-    right = probabilities.argmax(axis=1) == predictions.truth
-    table = metrics.reliability(right, probabilities.max(axis=1))
-    return [(float(said), float(share), float(n)) for said, share, n in table]
+def _bins(predictions: Predictions, probabilities: metrics.Reals) -> Bins:
+    return bins_of(probabilities.argmax(axis=1) == predictions.truth, probabilities.max(axis=1))
 
 
 def _decision(predictions: Predictions, result: dict[str, Any], config: EvaluateConfig) -> Decision:
