@@ -33,9 +33,8 @@ def test_two_processes_equal_one_with_the_double_batch(tmp_path: Path) -> None:
         started(*TORCHRUN, SCRIPT, two, "8"),
         started(sys.executable, SCRIPT, one, "16"),
     )
-    for process in processes:
-        _, errors = process.communicate(timeout=200)
-        assert process.returncode == 0, errors
+    errors = [process.communicate(timeout=200)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], errors
     a, b = (torch.load(file, weights_only=True) for file in (two, one))
     torch.testing.assert_close(a["state"], b["state"], rtol=1e-4, atol=1e-6)
     for name in ("train_loss", "train_accuracy", "validation_loss", "validation_f1", "lr"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from typing import Any
 
@@ -38,10 +39,18 @@ def own_device(device: torch.device) -> torch.device:
     if not torch.distributed.is_initialized():
         gpus = torch.cuda.is_available()
         torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo")
+        # Gloo's threads must end before the process does: one that still runs then aborts it.
+        atexit.register(leave)
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
         torch.cuda.set_device(device)
     return device
+
+
+def leave() -> None:
+    """Take this process out of the group of those that train together, if it is in one."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def wait_for_all() -> None:
