@@ -298,6 +298,39 @@ class EvaluateConfig(Config):
 
 
 @dataclass(frozen=True)
+class ImproveConfig(Config):
+    """What is searched for, how long, and what the result must keep to."""
+
+    trials: int | None = option(
+        None, "settings to try (default: 100, or as many as the time allows)", low=1
+    )
+    timeout: str | None = option(
+        None, "time for all of it, search, diagnosis and the winner: 90s, 10m, 2h"
+    )
+    aim: str = option(
+        "accuracy", "what the best is best in", choices=("accuracy", "f1", "log_loss")
+    )
+    max_latency_ms: float | None = option(
+        None, "slower models are left out, milliseconds a picture on this machine", low=0.0
+    )
+    max_mb: float | None = option(None, "larger model files are left out, megabytes", low=0.0)
+    folds: int = option(5, "parts that judge by turns: the validation split is one", low=2, high=20)
+    workers: int = option(1, "processes that search at once", low=1, high=256)
+    wish: float | None = option(
+        None, "accuracy that is wished for: about how many more photos it takes", low=0.0, high=1.0
+    )
+    diagnose: bool = option(True, "say what would help: photos, labels, model or settings")
+    ablation: bool = option(True, "say what each setting of the winner brings")
+    seed: int = option(0, "seed of folds and search", low=0, high=MAX_SEED)
+    device: str = option("auto", "auto, cpu, cuda or mps", choices=("auto", "cpu", "cuda", "mps"))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.timeout is not None:
+            duration(self.timeout)
+
+
+@dataclass(frozen=True)
 class ExportConfig(Config):
     """How an exported file is checked before it is kept."""
 
@@ -327,6 +360,7 @@ SECTIONS: dict[str, type[Config]] = {
     "prepare": PrepareConfig,
     "train": TrainConfig,
     "evaluate": EvaluateConfig,
+    "improve": ImproveConfig,
     "export": ExportConfig,
     "serve": ServeConfig,
 }

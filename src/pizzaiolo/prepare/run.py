@@ -71,12 +71,13 @@ def prepare(
         files = FilesOf(collection.candidates)
         write_rejected(folder / "rejected.csv", dataset.rows)
         write_report(dataset, summary, notes, files)
-        write_review(dataset, summary, decided, files, replay_command(given, out, config))
+        command = replay_command(given, out, config)
+        write_review(dataset, summary, decided, files, command)
         if decided:
             write_decisions(folder / FILE, decided)
         summary["seconds"] = round(time.monotonic() - started, 2)
         counts = {"found": summary["found"], "rejected": summary["rejected"]}
-        dataset.save({**counts, "channels": _channels(seen), "notes": notes})
+        dataset.save({"command": command, **counts, "channels": _channels(seen), "notes": notes})
     looks = Looks(config, folder / STAGING)
     looks.moved((r.sha256, out / r.file) for r in dataset.rows if r.sha256 and r.file)
     for note in notes:
