@@ -15,6 +15,7 @@ from pizzaiolo.core.preprocess import Preprocess
 from pizzaiolo.evaluate.intervals import wilson
 from pizzaiolo.evaluate.mistakes import HARD, UNLIKE, WRONG_LABEL
 from pizzaiolo.evaluate.report import (
+    Against,
     Calibration,
     Decision,
     Facts,
@@ -152,6 +153,17 @@ def slices() -> list[Slice]:
     ]
 
 
+def against() -> Against:
+    """Another model, which is right on one picture and wrong on two."""
+    said = "the other says Not pizza, 71.0%"
+    gained = [replace(mistake(600 + i), predicted="pizza", truth="pizza", heat=None, near=(),
+                      bucket="", why=said, probabilities={"not_pizza": 0.1, "pizza": 0.9})
+              for i in range(2)]  # fmt: skip
+    lost = replace(mistake(602), path=HOSTILE[3], heat=None, near=(), bucket="", why=said)
+    sentence = "Within noise of old run: +0.5 points of accuracy (95 % interval -1.0 to 2.0)"
+    return Against(sentence, gained, [lost])
+
+
 def facts(mistakes: int = 5, **changes: Any) -> Facts:
     """Everything that a report can show; `changes` are fields of `Facts`."""
     paths = dict(enumerate(HOSTILE))
@@ -172,6 +184,7 @@ def facts(mistakes: int = 5, **changes: Any) -> Facts:
         novelty=novelty(),
         mistakes=wrong,
         unsure=unsure,
+        against=against(),
         slices=slices(),
         robustness=robustness(),
         roc=[(0.0, 0.0), (0.02, 0.9), (0.1, 0.98), (1.0, 1.0)],

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-_STEPS = ("prepare", "train", "evaluate", "export")
+_STEPS = ("prepare", "train", "evaluate", "improve", "export")
 _NAMES = {
     "load": "pizzaiolo.starter",
     "Predictor": "pizzaiolo.predict",
@@ -23,6 +23,7 @@ _NAMES = {
     "PrepareConfig": "pizzaiolo.config",
     "TrainConfig": "pizzaiolo.config",
     "EvaluateConfig": "pizzaiolo.config",
+    "ImproveConfig": "pizzaiolo.config",
     "ExportConfig": "pizzaiolo.config",
     "ServeConfig": "pizzaiolo.config",
     "PizzaioloError": "pizzaiolo.errors",
@@ -34,6 +35,7 @@ __all__ = [
     "Dataset",
     "EvaluateConfig",
     "ExportConfig",
+    "ImproveConfig",
     "Labels",
     "PizzaioloError",
     "Predictor",
@@ -44,13 +46,21 @@ __all__ = [
     "__version__",
     "evaluate",
     "export",
+    "improve",
     "load",
     "prepare",
     "train",
 ]
 
 if TYPE_CHECKING:
-    from .config import EvaluateConfig, ExportConfig, PrepareConfig, ServeConfig, TrainConfig
+    from .config import (
+        EvaluateConfig,
+        ExportConfig,
+        ImproveConfig,
+        PrepareConfig,
+        ServeConfig,
+        TrainConfig,
+    )
     from .core.card import Card
     from .core.labels import Labels
     from .core.manifest import Dataset
@@ -58,6 +68,7 @@ if TYPE_CHECKING:
     from .errors import PizzaioloError
     from .evaluate.run import evaluate
     from .export.run import export
+    from .improve.run import improve
     from .predict import Answer, Predictor
     from .prepare.run import prepare
     from .starter import load

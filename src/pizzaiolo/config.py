@@ -293,7 +293,7 @@ class EvaluateConfig(Config):
     )
     explain: bool = option(True, "show in each mistake what the answer is due to (RUN or .pt)")
     robustness_seconds: float = option(
-        10.0, "seconds for answering spoilt pictures (blur, noise, ...); 0 leaves it out", low=0.0
+        15.0, "seconds for answering spoilt pictures (blur, noise, ...); 0 leaves it out", low=0.0
     )
 
 

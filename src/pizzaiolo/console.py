@@ -8,13 +8,14 @@ import logging
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, Protocol, TypeVar
+from contextlib import contextmanager, redirect_stdout
+from typing import Any, Protocol, TextIO, TypeVar
 
 from .errors import PizzaioloError
 
 T = TypeVar("T")
 log = logging.getLogger("pizzaiolo")
+_results: list[TextIO] = []  # stdout, while what others print goes elsewhere
 
 
 class Advance(Protocol):
@@ -86,15 +87,30 @@ def note(message: str) -> None:
     print(message, file=sys.stderr)
 
 
+@contextmanager
+def prints_aside() -> Iterator[None]:
+    """What the block prints by itself, as a person's own module may, goes to stderr."""
+    _results.append(_stdout())
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _results.pop()
+
+
+def _stdout() -> TextIO:
+    return _results[-1] if _results else sys.stdout
+
+
 def say(message: str = "") -> None:
     """A line of the result on stdout."""
-    print(message)
+    print(message, file=_stdout())
 
 
 def say_json(value: Any) -> None:
     """The result as one line of JSON on stdout."""
-    plain = "utf" not in (sys.stdout.encoding or "").lower()
-    print(json.dumps(value, ensure_ascii=plain, allow_nan=False))
+    plain = "utf" not in (_stdout().encoding or "").lower()
+    say(json.dumps(value, ensure_ascii=plain, allow_nan=False))
 
 
 def say_table(header: Sequence[str], rows: Iterable[Sequence[Any]], *, fold: bool = False) -> None:
@@ -105,16 +121,16 @@ def say_table(header: Sequence[str], rows: Iterable[Sequence[Any]], *, fold: boo
     """
     lines = [[str(cell) for cell in row] for row in (header, *rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
-    if fold and sys.stdout.isatty():
+    if fold and _stdout().isatty():
         room = shutil.get_terminal_size().columns - sum(width + 2 for width in widths[1:])
         widths[0] = min(widths[0], max(room, len(header[0])))
     lines.insert(1, ["-" * width for width in widths])
     for line in lines:
         if len(line[0]) > widths[0]:
-            print(line[0])
+            say(line[0])
             line[0] = ""
         padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        print("  ".join(padded).rstrip())
+        say("  ".join(padded).rstrip())
 
 
 def report_error(error: PizzaioloError) -> None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,14 +19,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .console import track
 from .core.bundle import CARD_KEY, find_model
 from .core.card import Card
 from .core.image import Limits
 from .core.novelty import Novelty
-from .errors import ImageError, InputError, ModelFileError
+from .errors import DatasetError, ImageError, InputError, ModelFileError
 
 if TYPE_CHECKING:
     from .core.labels import Labels
+    from .model.quick import Quick
 
 Source = Path | str | bytes
 Pixels = NDArray[np.uint8]
@@ -136,6 +139,26 @@ class Predictor:
         """Probabilities [N, C] and embeddings [N, D] of preprocessed uint8 [N, H, W, 3]."""
         return self.engine(pixels)
 
+    def run_many(self, pixels: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """As `run`, where nothing hangs on the last bits: faster, after a second's preparation."""
+        return self._quick(pixels) if self._quick else self.run(pixels)
+
+    def embed(self, files: Sequence[Path], what: str) -> NDArray[np.float32]:
+        """The embeddings [N, D] of prepared pictures, to compare with: rounded as in `run_many`.
+
+        What training has computed already comes from the cache. Raises `DatasetError` for a picture
+        that can't be read.
+        """
+        if self._quick:
+            embeddings: NDArray[np.float32] = self._quick.embed(files, what)
+            return embeddings
+        pairs = track(self.look_many(files), f"features of {what}", len(files))
+        return np.stack([_seen(answer, embedding) for answer, embedding in pairs])
+
+    @cached_property
+    def _quick(self) -> Quick | None:
+        return self.engine.quick(self.card) if isinstance(self.engine, TorchEngine) else None
+
     def scores(self, embeddings: NDArray[np.float32]) -> list[float | None]:
         """The novelty of each of the embeddings [N, D]; None where the model file has no facts."""
         if self.novelty is None:
@@ -163,6 +186,14 @@ class Predictor:
         named = dict(zip(self.labels.names, probabilities, strict=True))
         label, sure, verdict = decision.label, decision.confidence, decision.verdict
         return Answer(path, label, sure, verdict, named, novelty, decision.reason)
+
+
+def _seen(answer: Answer, embedding: Embedding) -> Embedding:
+    if answer.error:
+        raise DatasetError(
+            f"{answer.path} can't be read: {answer.error['message']}", hint="run prepare again"
+        )
+    return embedding
 
 
 @dataclass(frozen=True)
@@ -224,17 +255,42 @@ def _threads() -> int:
 
 
 class TorchEngine:
-    """The deployed graph of a `.pt` model file, run by PyTorch."""
+    """The deployed graph of a `.pt` model file, run by PyTorch.
+
+    Several pictures are shared out to threads that compute on one core each: that is faster than
+    all cores on one layer after the other (95 pictures a second against 62 on 2 quiet cores), and
+    on a busy machine no layer waits for the core that is taken away.
+    """
 
     def __init__(self, network: Any) -> None:
         self.network = network
 
     def __call__(self, pixels: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        if len(pixels) < 2:
+            return self._run(pixels)
+        from .model.device import one_thread
+
+        with one_thread():
+            parts = np.array_split(pixels, min(_threads(), len(pixels)))
+            probabilities, embeddings = zip(*self._workers.map(self._run, parts), strict=True)
+        return np.concatenate(probabilities), np.concatenate(embeddings)
+
+    @cached_property
+    def _workers(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(_threads())
+
+    def _run(self, pixels: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         import torch
 
         with torch.inference_mode():
             probabilities, embedding = self.network(torch.tensor(pixels))
         return probabilities.numpy(), embedding.numpy()
+
+    def quick(self, card: Card) -> Quick | None:
+        """The same graph for many pictures; None where it has no parts that are known."""
+        from .model.quick import quick
+
+        return quick(self.network, card.preprocess)
 
 
 def load_file(model: Path | str, code: str | None = None) -> Predictor:

@@ -26,7 +26,7 @@ def assert_clear(done: "subprocess.CompletedProcess[str]", code: int, words: str
     assert "Traceback" not in done.stderr and done.stdout == ""
 
 
-@pytest.mark.parametrize("command", ["prepare", "train", "evaluate", "export", "serve"])
+@pytest.mark.parametrize("command", ["prepare", "train", "evaluate", "improve", "export", "serve"])
 def test_every_setting_is_a_flag(command: str) -> None:
     text = run(command, "--help", env={**os.environ, "COLUMNS": "200"}).stdout
     for name in SECTIONS[command].__dataclass_fields__:
@@ -44,6 +44,9 @@ def test_every_setting_is_a_flag(command: str) -> None:
         (["train", "gone", "--out", "r", "--epochs", "0"], "epochs is 0"),
         (["train", "gone", "--out", "r", "--config", "gone.toml"], "no recipe at"),
         (["evaluate", "gone", "gone", "--out", "e"], "gone"),
+        (["improve", "gone", "--out", "s"], "expected a DATASET"),
+        (["improve", "gone", "--out", "s", "--trials", "0"], "trials is 0, expected 1"),
+        (["improve", "gone", "--out", "s", "--timeout", "soon"], "the time 'soon'"),
         (["export", "gone", "--out", "m.onnx"], "no model at gone"),
         (["export", "gone", "--out", "m.tflite"], "gone"),
         (["predict", "x.jpg", "--model", "gone.onnx"], "no model at"),

@@ -4,9 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from conftest import Done
+from pizzaiolo.core.manifest import Dataset
 
 PIZZAIOLO = [sys.executable, "-m", "pizzaiolo"]
 
@@ -64,6 +68,32 @@ def test_json_stays_pure_while_notes_go_to_stderr(photos: Path, tmp_path: Path) 
     done = run("prepare", strange, "--out", tmp_path / "data", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["kept"] == 86 and len(done.stdout.splitlines()) == 1
+
+
+TALKATIVE = """
+from toy_network import Own
+
+print("the file runs")
+
+
+class Talkative(Own):
+    def forward(self, x):
+        print(x.shape)
+        return super().forward(x)
+"""
+
+
+def test_what_a_person_s_module_prints_goes_to_stderr(
+    command: Callable[..., Done], tiny_dataset: Dataset, pizza_file: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "net.py").write_text(TALKATIVE)
+    own, out = f"{tmp_path / 'net.py'}:Talkative", tmp_path / "run"
+    trained = command("train", tiny_dataset.root, "--out", out, "--size", 32, "--epochs", 1,
+                      "--model", own, "--json")  # fmt: skip
+    assert trained.code == 0 and json.loads(trained.out)["best_epoch"] == 1
+    assert "the file runs" in trained.err and "torch.Size" in trained.err
+    asked = command("predict", pizza_file, "--model", out, "--code", own, "--json")
+    assert json.loads(asked.out)["path"] == str(pizza_file) and "torch.Size" in asked.err
 
 
 @pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {"COLUMNS": "20"}])

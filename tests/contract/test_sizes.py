@@ -8,7 +8,7 @@ import pytest
 SRC = Path(__file__).parents[2] / "src" / "pizzaiolo"
 FILES = sorted(SRC.rglob("*.py"))
 MAX_FILE, MAX_FUNCTION, MAX_PARAMETERS = 400, 80, 7
-COMMANDS = SRC / "cli.py"  # a command's parameters are its flags
+COMMANDS = SRC / "cli"  # a command's parameters are its flags
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SRC)))
@@ -20,4 +20,4 @@ def test_sizes(path: Path) -> None:
             continue
         assert (node.end_lineno or 0) - node.lineno < MAX_FUNCTION, node.name
         parameters = [a.arg for a in [*node.args.args, *node.args.kwonlyargs] if a.arg != "self"]
-        assert path == COMMANDS or len(parameters) <= MAX_PARAMETERS, node.name
+        assert path.parent == COMMANDS or len(parameters) <= MAX_PARAMETERS, node.name

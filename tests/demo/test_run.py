@@ -1,5 +1,6 @@
 """`pizzaiolo demo`: the whole workflow, told step by step, in a folder of its own."""
 
+import json
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pizzaiolo.demo import run as demo_module
 from pizzaiolo.errors import StorageError
 from pizzaiolo.starter import load
 
+EARLIER_LOOKS = '{"format_version": 1, "test": {"00ff": {"looks": 3, "first": "2026-01-01"}}}'
 STEPS = ["prepare", "train", "evaluate", "export", "predict", "predict"]
 
 
@@ -44,12 +46,14 @@ def test_it_tells_all_and_replaces_an_earlier_demo(
 
     quick = demo_module.train
     monkeypatch.setattr(demo_module, "train", train_quickly)
-    for name in ("demo.txt", "photos/pizza/earlier.jpg"):
+    for name in ("demo.txt", "photos/pizza/earlier.jpg", "run/looks.json"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text("an earlier demo's")
+        (tmp_path / name).write_text(EARLIER_LOOKS)
     demo_module.demo(tmp_path, per_class=40)
     assert_tells_all(capsys.readouterr().out, tmp_path)
     assert not (tmp_path / "photos/pizza/earlier.jpg").exists()
+    counted = json.loads((tmp_path / "run/looks.json").read_text())["test"].values()
+    assert [look["looks"] for look in counted] == [1], "the demo's own look is the first"
     assert load(tmp_path / "model.onnx").labels.positive == "pizza"
 
 

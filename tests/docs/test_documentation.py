@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from pizzaiolo.config import SECTIONS, load_config
+from pizzaiolo.improve.space import Space
 
 ROOT = Path(__file__).parents[2]
 PAGES = (
@@ -26,6 +27,7 @@ PAGES = (
     "docs/guide/train.md",
     "docs/guide/models.md",
     "docs/guide/evaluate.md",
+    "docs/guide/improve.md",
     "docs/guide/export-and-predict.md",
     "docs/guide/serve.md",
     "docs/concepts/image-path.md",
@@ -162,8 +164,8 @@ def test_readme_shows_only_commands_that_exist() -> None:
     for page in PAGES:
         for _, block in blocks(page):
             for command in re.findall(r"pizzaiolo (\w+)", block):
-                known = ("demo", "prepare", "models", "train", "evaluate", "export", "predict",
-                         "serve", "inspect")  # fmt: skip
+                known = ("demo", "prepare", "models", "train", "evaluate", "improve",
+                         "export", "predict", "serve", "inspect")  # fmt: skip
                 assert command in known or command in ("serves",), (page, command)
 
 
@@ -190,5 +192,8 @@ def test_the_settings_page_is_what_the_code_says() -> None:
 
 @pytest.mark.parametrize("recipe", sorted((ROOT / "recipes").glob("*.toml")), ids=lambda p: p.name)
 def test_every_recipe_is_valid(recipe: Path) -> None:
+    if recipe.name.startswith("search_"):
+        assert Space.read(recipe).recipes()
+        return
     for kind in SECTIONS.values():
         load_config(kind, recipe, {})

@@ -11,9 +11,11 @@ from scipy.special import expit
 from pizzaiolo.core.labels import NOT_SURE, Labels
 from pizzaiolo.evaluate.band import (
     MOST_ENDS,
+    TRUST,
     Band,
     expected_risk,
     reject_band,
+    risk_error,
     risk_coverage_curve,
 )
 
@@ -28,6 +30,12 @@ def answered(labels: Labels, scores: Any) -> Any:
     """Which pictures get an answer, by the decision that every answer takes."""
     pairs = [[1 - score, score] for score in scores]
     return np.array([labels.decide(pair).verdict != NOT_SURE for pair in pairs])
+
+
+def lowest_risk(right: Any, confidence: Any) -> float:
+    """The risk to expect of answers, less its standard error."""
+    risk = expected_risk((~right).sum(), len(right), (1 - confidence).sum())
+    return float(risk - risk_error(risk, len(right)))
 
 
 @given(scored, st.floats(0.3, 0.95), st.floats(0.1, 0.9))
@@ -46,8 +54,7 @@ def test_the_band_is_what_the_labels_do(
     assert kept.mean() == pytest.approx(found.coverage) and found.reason is None
     assert right[kept].mean() == pytest.approx(found.accuracy)
     confidence = np.where(scores >= threshold, scores, 1 - scores)[kept]
-    risk = expected_risk((~right[kept]).sum(), kept.sum(), (1 - confidence).sum())
-    assert risk <= 1 - wish + 1e-9
+    assert lowest_risk(right[kept], confidence) <= 1 - wish + 1e-9
 
 
 @given(scored, st.floats(0.3, 0.95))
@@ -60,8 +67,7 @@ def test_no_other_band_answers_more(pairs: list[tuple[bool, float]], wish: float
     for low in grid[:9]:
         for high in (*grid[8:], 1.1):
             kept = (scores < low) | (scores >= high)
-            risk = expected_risk((~right[kept]).sum(), kept.sum(), (1 - confidence[kept]).sum())
-            if kept.any() and risk <= 1 - wish - 1e-9:
+            if kept.any() and lowest_risk(right[kept], confidence[kept]) <= 1 - wish - 1e-9:
                 assert found.coverage is not None and found.coverage >= kept.mean() - 1e-12
 
 
@@ -91,7 +97,10 @@ def like_a_model(count: int, generator: Any, noise: float = 0.002) -> tuple[Any,
 @pytest.mark.parametrize("count", [150, 600])
 @pytest.mark.parametrize("wish", [0.97, 0.98, 0.99])
 def test_the_wish_comes_true_on_unseen_pictures(count: int, wish: float) -> None:
-    """The best band of few pictures would promise too much: here 200 are chosen, and tested."""
+    """The best band of few pictures would promise too much: here 200 are chosen, and tested.
+
+    What is reached may fall short by one standard error of what so many pictures can tell.
+    """
     generator = np.random.default_rng(0)
     unseen_right, unseen = like_a_model(100_000, generator)
     reached = []
@@ -100,7 +109,17 @@ def test_the_wish_comes_true_on_unseen_pictures(count: int, wish: float) -> None
         if found.low is not None and found.high is not None:
             kept = (unseen < found.low) | (unseen >= found.high)
             reached.append(unseen_right[kept].mean())
-    assert len(reached) > 150 and np.mean(reached) >= wish - 0.0015
+    tolerated = (wish * (1 - wish) / (count + TRUST)) ** 0.5
+    assert len(reached) > 150 and wish - tolerated <= np.mean(reached) <= wish + 0.005
+
+
+def test_more_pictures_bring_the_answers_nearer_to_the_wish() -> None:
+    generator = np.random.default_rng(0)
+    coverages = [
+        np.mean([reject_band(*like_a_model(n, generator), 0.99, 0.5).coverage for _ in range(40)])
+        for n in (200, 5000)
+    ]
+    assert coverages[1] < coverages[0], "of few pictures more is answered than the wish allows"
 
 
 def test_a_perfect_model_needs_no_band() -> None:

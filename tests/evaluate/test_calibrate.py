@@ -1,5 +1,6 @@
 """Calibration finds the temperature that was applied, and stays sober where little is known."""
 
+import json
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from scipy.special import softmax
 from pizzaiolo.evaluate import metrics
 from pizzaiolo.evaluate.calibrate import (
     BOUNDS,
+    Calibration,
     Fit,
     calibrate,
     confidence_gap,
@@ -77,6 +79,17 @@ def test_perfect_answers_are_not_made_certain(count: int, sure: float) -> None:
         assert changed.max() < 1 - 1e-6
 
 
+@pytest.mark.parametrize("count", [50, 200])
+def test_few_answers_that_are_all_right_do_not_make_the_next_one_certain(count: int) -> None:
+    """Pain: a temperature under 1 that a few dozen pictures without a mistake seemed to ask for."""
+    truth = np.arange(count) % 2
+    probabilities = np.where(np.eye(2)[truth] == 1, 0.9, 0.1)
+    sure = fit_temperature(truth, probabilities).temperature
+    assert Fit(sure).apply(probabilities).max() == pytest.approx(
+        (count + 1) / (count + 2), abs=2e-3
+    )
+
+
 def test_all_wrong_and_certain_is_made_unsure_and_stays_bounded() -> None:
     truth = np.arange(60) % 2
     probabilities = np.eye(2)[1 - truth]
@@ -85,10 +98,10 @@ def test_all_wrong_and_certain_is_made_unsure_and_stays_bounded() -> None:
     assert 1 < found.fit.temperature <= BOUNDS[1]
 
 
-def test_few_pictures_move_the_temperature_less_than_many() -> None:
-    pairs = [drawn(5000, 2, 3, 0.3), drawn(20, 2, 3, 0.3)]
+def test_few_pictures_make_answers_less_sure_than_many_do() -> None:
+    pairs = [drawn(5000, 2, 3, 3.0), drawn(20, 2, 3, 3.0)]
     many, few = (fit_temperature(*pair).temperature for pair in pairs)
-    assert 1 < few < many
+    assert many < few < 1
 
 
 @pytest.mark.parametrize(
@@ -158,3 +171,31 @@ def test_the_calibration_is_json_ready() -> None:
     values = calibrate(*drawn(300, 3, 8, 0.3)).to_dict()
     assert values["method"] == "temperature" and values["scales"] == []
     assert set(values) >= {"temperature", "offsets", "pictures", "ece_before", "ece_after", "note"}
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(2, 8), st.booleans(), st.integers(0, 2**32 - 1))
+def test_what_was_calibrated_can_be_taken_back(classes: int, vector: bool, seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    before = softmax(generator.normal(size=(20, classes)), axis=1)
+    each = (tuple(generator.uniform(0.3, 3, classes)), tuple(generator.normal(size=classes)))
+    fit = Fit(float(generator.uniform(0.3, 3)), *(each if vector else ()))
+    found = fit.undo(fit.apply(before))
+    assert found is not None
+    np.testing.assert_allclose(found, before, atol=1e-4)
+
+
+def test_a_scale_of_nothing_cannot_be_taken_back() -> None:
+    assert Fit(1.0, (0.0, 1.0), (0.0, 0.0)).undo(np.full((1, 2), 0.5)) is None
+
+
+def test_a_card_tells_of_a_calibration_without_loss() -> None:
+    truth, probabilities = drawn(300, 3, 4, 2.0)
+    for found in (calibrate(truth, probabilities), calibrate(truth[:5], probabilities[:5])):
+        assert Calibration.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+    assert found.method == "none"
+
+
+@pytest.mark.parametrize("damage", [{}, {"scales": 1}, {"method": "none", "new": 2}])
+def test_a_damaged_word_on_calibration_is_none(damage: Any) -> None:
+    assert Calibration.from_dict({"temperature": 1.0, "offsets": (), **damage}) is None

@@ -1,5 +1,6 @@
 """Two models on the same pictures: the difference, its interval, and what is refused."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -11,8 +12,15 @@ from scipy.stats import binom
 
 from pizzaiolo.core.labels import Labels
 from pizzaiolo.core.predictions import Predictions
-from pizzaiolo.errors import InputError
-from pizzaiolo.evaluate.compare import compare, difference_interval, mcnemar
+from pizzaiolo.errors import UsageError
+from pizzaiolo.evaluate.compare import (
+    BETTER,
+    NOISE,
+    WORSE,
+    compare,
+    difference_interval,
+    mcnemar,
+)
 
 LABELS = Labels(("not_pizza", "pizza"), positive="pizza")
 
@@ -50,7 +58,8 @@ def test_the_difference_is_that_of_the_accuracies(pairs: list[tuple[bool, bool]]
     )
     assert found.difference == pytest.approx(second.mean() - first.mean())
     assert -1 <= found.low < found.high <= 1
-    assert found.only_first_right == (first & ~second).sum()
+    assert found.gained == tuple(f"{i}.jpg" for i in np.flatnonzero(second & ~first))
+    assert found.lost == tuple(f"{i}.jpg" for i in np.flatnonzero(first & ~second))
     swapped = compare(answered(truth, second), answered(truth, first))
     assert (swapped.low, swapped.high) == pytest.approx((-found.high, -found.low))
     assert swapped.p_value == pytest.approx(found.p_value)
@@ -101,27 +110,52 @@ def test_a_clear_difference_is_told() -> None:
     truth = [0, 1] * 100
     found = compare(answered(truth, [False] * 30 + [True] * 170), answered(truth, [True] * 200))
     assert found.low > 0.08 and found.p_value < 1e-6
-    assert found.to_dict()["only_second_right"] == 30
+    assert len(found.to_dict()["gained"]) == 30 and found.to_dict()["verdict"] == BETTER
+    json.dumps(found.to_dict())
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "verdict", "words"),
+    [
+        (30, 0, BETTER, "Better than b.onnx: +15.0 points"),
+        (0, 30, WORSE, "Worse than b.onnx: -15.0 points"),
+        (4, 0, NOISE, "Within noise of b.onnx: +2.0 points"),  # p = 0.125
+        (0, 0, NOISE, "Within noise of b.onnx: +0.0 points"),
+    ],
+)
+def test_the_difference_is_told_in_words(first: int, second: int, verdict: str, words: str) -> None:
+    truth, place = [0, 1] * 100, np.arange(200)
+    found = compare(answered(truth, place >= first), answered(truth, place < 200 - second))
+    assert found.verdict == verdict and found.told("b.onnx").startswith(words)
+    assert ("p < 0.001" if verdict != NOISE else "p = ") in found.told("b.onnx")
+
+
+def test_copies_of_one_picture_make_no_model_better() -> None:
+    """The test alone would say so: it takes twenty copies for twenty pictures."""
+    truth, place = [0, 1] * 100, np.arange(200)
+    groups = ["same" if i < 20 else str(i) for i in place]
+    found = compare(answered(truth, place >= 20, groups), answered(truth, place >= 0, groups))
+    assert found.p_value < 1e-5 and found.low < 0 and found.verdict == NOISE
 
 
 def test_other_pictures_are_refused() -> None:
     table = answered([0, 1, 1], [True] * 3)
     other = replace(table, paths=("0.jpg", "1.jpg", "new.jpg"))
-    with pytest.raises(InputError, match=r"2 are in one table only, such as 2\.jpg, new\.jpg"):
+    with pytest.raises(UsageError, match=r"2 are in one table only, such as 2\.jpg, new\.jpg"):
         compare(table, other)
-    with pytest.raises(InputError, match="different pictures"):
+    with pytest.raises(UsageError, match="different pictures"):
         compare(table, answered([0, 1], [True] * 2))
     empty = answered([], [])
-    with pytest.raises(InputError, match="at least one"):
+    with pytest.raises(UsageError, match="at least one"):
         compare(empty, empty)
     twice = replace(answered([0, 1, 1, 1], [True] * 4), paths=("0.jpg", "1.jpg", "2.jpg", "2.jpg"))
-    with pytest.raises(InputError, match="3 and 4 rows"):
+    with pytest.raises(UsageError, match="3 and 4 rows"):
         compare(table, twice)
 
 
 def test_another_truth_or_other_classes_are_refused() -> None:
     table = answered([0, 1, 1], [True] * 3)
-    with pytest.raises(InputError, match=r"2\.jpg is 'pizza' in one table and 'not_pizza'"):
+    with pytest.raises(UsageError, match=r"2\.jpg is 'pizza' in one table and 'not_pizza'"):
         compare(table, answered([0, 1, 0], [True] * 3))
-    with pytest.raises(InputError, match="different classes"):
+    with pytest.raises(UsageError, match="different classes"):
         compare(table, replace(table, labels=Labels(("cat", "dog"))))

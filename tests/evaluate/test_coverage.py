@@ -16,7 +16,14 @@ from pizzaiolo.core.labels import Labels
 from pizzaiolo.core.predictions import Predictions
 from pizzaiolo.evaluate import metrics
 from pizzaiolo.evaluate.compare import difference_interval
-from pizzaiolo.evaluate.figures import Table, _areas, _counted, _means, calibration_error
+from pizzaiolo.evaluate.figures import (
+    Table,
+    _areas,
+    _counted,
+    _means,
+    average_figures,
+    calibration_error,
+)
 from pizzaiolo.evaluate.intervals import wilson
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -62,7 +69,9 @@ def truths(world: str) -> dict[str, float]:
     table = Table.of(drawn)
     positive = table.positive
     pairs = (table.truth, table.probabilities)
+    weighted = metrics.averages(table.matrix)["weighted"]
     found = metrics.headline(table.matrix, positive) | {
+        **{f"weighted_{name}": value for name, value in weighted.items()},
         "auroc": metrics.auroc(*pairs, positive),
         "average_precision": metrics.average_precision(*pairs, positive),
         "log_loss": metrics.log_loss(*pairs),
@@ -77,8 +86,11 @@ def coverage(world: str) -> dict[str, float]:
     generator, expected = np.random.default_rng(1), truths(world)
     held = dict.fromkeys(expected, 0)
     for _ in range(TIMES):
-        table = Table.of(WORLDS[world].draw(WORLDS[world].groups, generator))
+        drawn = WORLDS[world].draw(WORLDS[world].groups, generator)
+        table = Table.of(drawn)
         found = dict(_counted(table)) | dict(_areas(table)) | dict(_means(table))
+        weighted = average_figures(drawn)["weighted"]
+        found |= {f"weighted_{name}": figure for name, figure in weighted.items()}
         for name, value in expected.items():
             figure = found[name]
             assert figure.low is not None and figure.high is not None
@@ -87,7 +99,8 @@ def coverage(world: str) -> dict[str, float]:
 
 
 FIGURES = ["accuracy", "balanced_accuracy", "precision", "recall", "f1", "auroc",
-           "average_precision", "log_loss", "brier"]  # fmt: skip
+           "average_precision", "log_loss", "brier", "weighted_precision",
+           "weighted_f1"]  # fmt: skip
 
 
 @pytest.mark.parametrize("world", WORLDS)

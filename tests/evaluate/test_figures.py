@@ -12,7 +12,14 @@ from sklearn import metrics as sk
 
 from pizzaiolo.core.labels import Labels
 from pizzaiolo.core.predictions import Predictions
-from pizzaiolo.evaluate.figures import Figure, all_figures, class_figures
+from pizzaiolo.evaluate.figures import (
+    Figure,
+    all_figures,
+    average_figures,
+    class_figures,
+    main_figures,
+    top_figures,
+)
 from pizzaiolo.evaluate.intervals import wilson
 
 
@@ -58,6 +65,9 @@ def test_figures_are_scikit_learns_and_lie_in_their_intervals(table: Predictions
     if probabilities.shape[1] > 5:
         expected["top_5"] = sk.top_k_accuracy_score(truth, probabilities, k=5)
     assert set(found) == set(expected) | {"ece"}
+    if two and not predicted.any():
+        assert found.pop("precision") == Figure(), "no answer of the class: undefined"
+        del expected["precision"]
     for name, value in expected.items():
         assert found[name].value == pytest.approx(value), name
     for name, figure in found.items():
@@ -76,9 +86,50 @@ def test_figures_of_each_class_are_scikit_learns(table: Predictions) -> None:
     for index, name in enumerate(table.labels.names):
         for place, ratio in enumerate(("precision", "recall", "f1")):
             figure = found[name][ratio]
+            if ratio == "precision" and index not in table.predicted:
+                assert figure == Figure(), "never answered: undefined"
+                continue
             assert figure.value == pytest.approx(expected[place][index])
             assert figure.low is not None and figure.high is not None
             assert figure.low - 1e-12 <= expected[place][index] <= figure.high + 1e-12
+
+
+@settings(deadline=None, max_examples=40)
+@given(tables())
+def test_means_over_the_classes_are_scikit_learns_and_lie_in_their_intervals(
+    table: Predictions,
+) -> None:
+    found = average_figures(table)
+    scores = {"precision": sk.precision_score, "recall": sk.recall_score, "f1": sk.f1_score}
+    assert list(found) == ["macro", "weighted"]
+    for kind, means in found.items():
+        assert list(means) == list(scores)
+        for name, figure in means.items():
+            value = scores[name](table.truth, table.predicted, average=kind, zero_division=0)
+            assert figure.value == pytest.approx(value)
+            assert 0 <= figure.low <= figure.value + 1e-12 and figure.value <= figure.high + 1e-12
+    accuracy = all_figures(table, 0, 0)["accuracy"]
+    assert found["weighted"]["recall"].low == pytest.approx(accuracy.low)
+
+
+@settings(deadline=None, max_examples=40)
+@given(tables())
+def test_the_likeliest_classes_are_counted_as_in_scikit_learn(table: Predictions) -> None:
+    found, classes = top_figures(table), table.probabilities.shape[1]
+    assert list(found) == [k for k in (2, 3, 5) if k < classes]
+    for k, figure in found.items():
+        expected = sk.top_k_accuracy_score(table.truth, table.probabilities, k=k)
+        assert figure.value == pytest.approx(expected)
+        assert figure.low <= figure.value <= figure.high
+
+
+def test_a_class_without_pictures_and_answers_has_no_figures() -> None:
+    table = predictions(np.array([0, 1]), np.eye(3)[[0, 1]])
+    assert set(class_figures(table)["c"].values()) == {Figure()}
+    missed = predictions(np.array([0, 1]), np.eye(3)[[0, 2]])
+    found = class_figures(missed)
+    assert found["c"]["recall"] == found["b"]["precision"] == Figure()
+    assert found["c"]["precision"].value == found["b"]["recall"].value == 0.0
 
 
 def test_proportions_of_independent_pictures_have_wilsons_interval() -> None:
@@ -102,10 +153,10 @@ def test_without_a_mistake_the_groups_behind_a_figure_tell_how_sure_it_is() -> N
     assert together["accuracy"].low == wilson(8, 8)[0]
 
 
-def test_a_class_that_is_never_answered_has_an_interval_that_says_nothing() -> None:
+def test_a_class_that_is_never_answered_has_no_precision() -> None:
     truth = np.array([0, 0, 1, 1])
     found = all_figures(predictions(truth, np.tile([0.9, 0.1], (4, 1))), 0, 0)
-    assert found["precision"] == Figure(0.0, 0.0, 1.0)
+    assert found["precision"] == Figure()
     assert found["recall"].value == 0 and found["recall"].high == wilson(0, 2)[1]
     assert found["auroc"].value == 0.5
 
@@ -114,7 +165,7 @@ def test_no_curve_without_both_classes() -> None:
     found = all_figures(predictions(np.zeros(6, int), np.tile([0.9, 0.1], (6, 1))), 0, 0)
     assert found["auroc"] == found["average_precision"] == Figure()
     assert found["accuracy"].value == 1 and found["balanced_accuracy"].value == 1
-    assert found["recall"] == Figure(0.0, 0.0, 1.0)
+    assert found["recall"] == Figure()
 
 
 def test_probabilities_that_are_no_numbers_leave_undefined_what_needs_them() -> None:
@@ -131,6 +182,13 @@ def test_constant_answers_have_figures() -> None:
     assert found["auroc"].value == 0.5 and found["ece"].value == 0
     assert found["brier"].value == 0.25
     assert found["log_loss"].value == pytest.approx(np.log(2))
+
+
+@given(tables())
+def test_the_main_figures_are_among_all(table: Predictions) -> None:
+    whole, main = all_figures(table, 0, 0), main_figures(table)
+    assert {"accuracy", "f1", "log_loss"} <= set(main) < set(whole)
+    assert main == {name: whole[name] for name in main}
 
 
 def test_the_same_seed_gives_the_same_figures() -> None:

@@ -85,6 +85,21 @@ def test_of_the_counts(table: tuple[Any, Any, Any], one: bool) -> None:
         np.testing.assert_allclose(found[name], expected, atol=1e-6, err_msg=name)
 
 
+@settings(deadline=None, max_examples=40)
+@given(tables())
+def test_of_the_means_weighted_by_pictures(table: tuple[Any, Any, Any]) -> None:
+    truth, predicted, probabilities = table
+    matrix = metrics.confusion(truth, predicted, probabilities.shape[1])
+    options: dict[str, Any] = {"zero_division": 0, "average": "weighted"}
+    theirs = {"precision": sk.precision_score, "recall": sk.recall_score, "f1": sk.f1_score}
+    for name, score in theirs.items():
+        expected = derivative(
+            lambda w, f=score: f(truth, predicted, sample_weight=w, **options), len(truth)
+        )
+        found = influence.of_weighted(name, truth, predicted, matrix)
+        np.testing.assert_allclose(found, expected, atol=1e-6, err_msg=name)
+
+
 @given(st.integers(1, 60).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_the_error_of_a_share_is_that_of_a_proportion(case: tuple[int, int]) -> None:
     right, count = case

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -317,6 +319,20 @@ def test_three_classes_have_no_positive_one() -> None:
     )
     assert list(found["per_class"]) == ["a", "b", "c"]
     assert [c["support"] for c in found["per_class"].values()] == [20, 20, 20]
+    assert found["averages"]["macro"]["f1"] == found["f1"]
+    assert list(found["top_k"]) == ["2"]
+    assert found["top_k"]["2"]["value"] == sk.top_k_accuracy_score(truth, raw, k=2)
+
+
+def test_what_is_undefined_is_not_called_zero() -> None:
+    """Precision of a class that was never answered was 0 in metrics.json."""
+    found = measure(predictions([0, 1, 1], [0.1, 0.2, 0.3]), QUICK)
+    undefined = {"low": None, "high": None}
+    assert found["precision"] == {"value": None, **undefined}
+    pizza = found["per_class"]["pizza"]
+    assert pizza["precision"] is None and pizza["intervals"]["precision"] == undefined
+    assert pizza["recall"] == 0.0 and pizza["intervals"]["recall"]["high"] > 0.5
+    assert found["top_k"] == {}
 
 
 def test_how_it_decides_is_kept_in_the_run(
@@ -372,3 +388,30 @@ def test_a_run_that_is_settled_already_is_not_written_again(
     before = (model / "model.pt").stat().st_mtime_ns
     evaluate(model, tiny_dataset.root, tmp_path / "e", QUICK)
     assert (model / "model.pt").stat().st_mtime_ns == before
+
+
+def test_a_second_evaluation_shows_the_calibration_as_the_first_does(
+    model: Path, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    shutil.copytree(model, tmp_path / "run")
+    evaluate(tmp_path / "run", tiny_dataset.root, tmp_path / "e", QUICK)
+    card, state = load_pt(tmp_path / "run" / "model.pt")
+    told = {**card.decision["calibration"], "method": "temperature", "temperature": 2.0}
+    changed = card.with_(temperature=2.0, decision={**card.decision, "calibration": told})
+    save_pt(tmp_path / "run" / "model.pt", changed, state)
+    result = evaluate(tmp_path / "run", tiny_dataset.root, tmp_path / "e", QUICK)
+    assert result["settled"]["calibration"]["method"] == "temperature"
+    page = (tmp_path / "e" / "report.html").read_text()
+    assert re.search(r"with the temperature 2\.00, and 0\.\d+ without", page)
+    assert ">before<" in page and ">after<" in page, "both lines of the reliability diagram"
+
+
+def test_choices_that_cannot_be_kept_are_not_told_as_settled(
+    model: Path, tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = load_pt(model / "model.pt")[0].labels.threshold
+    monkeypatch.setattr(evaluate_run, "keep", lambda *_: False)
+    config = replace(QUICK, cost="false_pizza=50,missed_pizza=1")
+    result = evaluate(model, tiny_dataset.root, tmp_path / "e", config)
+    assert result["settled"] is None
+    assert load_pt(model / "model.pt")[0].labels.threshold == before

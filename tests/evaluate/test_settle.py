@@ -18,8 +18,8 @@ from pizzaiolo.core.novelty import Novelty
 from pizzaiolo.core.predictions import Predictions
 from pizzaiolo.core.preprocess import Preprocess
 from pizzaiolo.errors import UsageError
-from pizzaiolo.evaluate.infer import Seen
-from pizzaiolo.evaluate.settle import aim_of, keep, settle, uncalibrated
+from pizzaiolo.evaluate.infer import Known, Seen
+from pizzaiolo.evaluate.settle import aim_of, keep, settle
 
 LABELS = Labels(("not_pizza", "pizza"), positive="pizza").unsure_below(0.95)
 CONFIG = EvaluateConfig(settle=True)
@@ -47,7 +47,8 @@ def seen(labels: Labels, split: str, sharpness: float = 1.0, count: int = 400) -
 def settled(
     config: EvaluateConfig = CONFIG, sharpness: float = 1.0, before: Card | None = None
 ) -> Any:
-    validation, training = seen(LABELS, "validation", sharpness), seen(LABELS, "train")
+    validation, learned = seen(LABELS, "validation", sharpness), seen(LABELS, "train")
+    training = Known(learned.predictions.truth, learned.embeddings, learned.rows, ())
     return settle(before or card(), validation, training, "abc", config)
 
 
@@ -63,7 +64,7 @@ def test_what_was_calibrated_on_the_same_data_stays() -> None:
     first = settled(sharpness=3.0)
     again = settled(replace(CONFIG, aim="f1"), sharpness=1.0, before=first.card)
     assert again.card.temperature == first.card.temperature
-    assert "already" in (again.calibration.note or "")
+    assert again.calibration == first.calibration, "the report shows it again"
     assert again.threshold is not None and again.card.labels.threshold == again.threshold.threshold
 
 
@@ -150,12 +151,13 @@ def test_a_file_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
     assert not keep(tmp_path / "model.pt", card().with_(temperature=2.0))
 
 
-def test_the_confidence_before_can_be_shown() -> None:
-    found = settled(sharpness=3.0)
-    before = seen(LABELS, "validation", 3.0).predictions.probabilities
-    after = found.calibration.apply(before)
-    np.testing.assert_allclose(uncalibrated(after, found.calibration), before, atol=1e-6)
-    assert uncalibrated(after, replace(found.calibration, method="none")) is None
+@pytest.mark.parametrize("damage", [None, 7, {"method": "temperature"}, {"temperature": "x"}])
+def test_a_card_that_does_not_say_how_stays_calibrated(damage: Any) -> None:
+    first = settled(sharpness=3.0).card
+    facts = {"dataset": "abc", "calibration": damage}
+    found = settled(before=first.with_(decision=facts))
+    assert found.calibration.note == "it is calibrated already"
+    assert found.card.temperature == first.temperature
 
 
 def test_no_validation_picture_lies_on_the_cut_of_novelty() -> None:

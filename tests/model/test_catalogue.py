@@ -70,3 +70,21 @@ def test_the_table_fits_a_narrow_terminal(
     assert "vit_base_patch16_clip_quickgelu_224" in lines, "a long name has a line of its own"
     assert any("86.2M" in line and "17.6" in line and "cc-by-nc-4.0" in line for line in lines)
     assert any(line.startswith("GFLOPs: 1e9 multiply-adds") for line in lines)
+
+
+def test_an_ensemble_is_listed_as_train_takes_it() -> None:
+    """Pain: `models a+b` knew no such model, while `train --model a+b` did."""
+    names = find_models("tf_efficientnet_lite0 + resnet18")
+    [both] = describe(names)
+    assert names == ["tf_efficientnet_lite0+resnet18"] == [both["name"]]
+    lite0, resnet = describe(["tf_efficientnet_lite0", "resnet18"])
+    for key in ("parameters", "gflops", "megabytes"):
+        assert both[key] == pytest.approx(lite0[key] + resnet[key])
+    assert (both["input"], both["licence"], both["offline"]) == (224, "apache-2.0", False)
+    assert both["weights"] == "ImageNet, installed; from the hub"
+
+
+@pytest.mark.parametrize("name", ["tf_efficientnet_lite0+cnn", "resnet18+resnat50", "+resnet18"])
+def test_an_ensemble_that_train_would_not_take_is_not_listed(name: str) -> None:
+    with pytest.raises(UsageError):
+        find_models(name)

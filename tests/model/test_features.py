@@ -12,7 +12,8 @@ from torch import nn
 from pizzaiolo.core.preprocess import Preprocess
 from pizzaiolo.errors import DatasetError
 from pizzaiolo.model import engines, features
-from pizzaiolo.model.features import Embedder, embed
+from pizzaiolo.model.ensemble import Ensemble, Member
+from pizzaiolo.model.features import Embedder, embed, embed_members
 
 PREPROCESS = Preprocess(size=32, short_side=36)
 
@@ -169,3 +170,34 @@ def test_the_thread_count_is_left_as_it_was(files: list[Path], tmp_path: Path) -
     before = torch.get_num_threads()
     embed(tiny(), files, tmp_path, "train")
     assert torch.get_num_threads() == before
+
+
+def joined(*sides: int, given: int = 32) -> Embedder:
+    """An ensemble of tiny networks, which look at their own sides; the first at what is given."""
+    own = [list(PREPROCESS.mean), list(PREPROCESS.std)]
+    other = [[0.4, 0.4, 0.4], [0.2, 0.2, 0.2]]
+    members = [
+        Member(tiny(seed).backbone, side, other if seed else own, given, own)
+        for seed, side in enumerate(sides)
+    ]
+    return embedder_of(Ensemble(members, 0))
+
+
+def test_members_one_by_one_give_the_bits_of_the_ensemble(
+    files: list[Path], tmp_path: Path
+) -> None:
+    whole = embed(joined(32, 24, 16), files, tmp_path / "whole", "whole")
+    apart = embed_members(joined(32, 24, 16), files, tmp_path / "apart", "apart")
+    assert apart.shape == (len(files), 12) and np.array_equal(whole, apart)
+
+
+def test_a_member_that_another_ensemble_has_is_not_computed_again(
+    files: list[Path], tmp_path: Path, no_reading: Callable[[], None]
+) -> None:
+    whole = embed_members(joined(32, 24, 16), files, tmp_path, "three")
+    no_reading()
+    assert np.array_equal(embed_members(joined(32, 24), files, tmp_path, "two"), whole[:, :8])
+    alone = embed_members(tiny(0), files, tmp_path, "the first alone")
+    assert np.array_equal(alone, whole[:, :4])
+    with pytest.raises(AssertionError, match="read again"):
+        embed_members(joined(32, 20), files, tmp_path, "another side")

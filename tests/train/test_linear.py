@@ -9,7 +9,8 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
 from pizzaiolo.config import TrainConfig
-from pizzaiolo.train.linear import STRENGTHS, WORSE_IN_A_ROW, Features, path
+from pizzaiolo.train import linear
+from pizzaiolo.train.linear import STRENGTHS, WORSE_IN_A_ROW, Candidate, Features, axes_of, path
 from pizzaiolo.train.loss import make_loss
 
 LOSS = make_loss(TrainConfig())
@@ -35,6 +36,53 @@ def test_a_layer_is_the_minimum_that_scikit_learn_finds() -> None:
         expected = theirs.fit(standard, training.targets.numpy()).predict_proba(standard)
         received = candidate.layer(training.values).softmax(1).detach().numpy()
         assert np.abs(expected - received).max() < 0.01
+
+
+@pytest.mark.parametrize("count", [5, 60])
+def test_the_axes_hold_the_features_and_are_mixed_no_more(count: int) -> None:
+    training = blobs(count)
+    axes = axes_of(training)
+    assert axes.directions is not None
+    found = axes.scores @ axes.directions.T * axes.spread + axes.mean
+    assert torch.allclose(found, training.values, atol=1e-4)
+    products = axes.scores.T @ axes.scores
+    assert (products - products.diag().diag()).abs().max() < 1e-3 * products.max()
+    own = axes.directions.T @ axes.directions
+    assert torch.allclose(own, torch.eye(len(own)), atol=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "focal", "bce"])
+@pytest.mark.parametrize("count", [24, 120])
+def test_the_minimum_is_the_same_without_axes(
+    loss: str, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training, validation = blobs(count, width=40), blobs(90, width=40, seed=1)
+    criterion = make_loss(TrainConfig(loss=loss), torch.tensor([2.0, 1.0, 0.5]))
+    ours, spread = list(path(training, validation, criterion, 3)), axes_of(training).spread
+    monkeypatch.setattr(linear, "MOST_AXES", 2)
+    assert axes_of(training).directions is None
+
+    def cost(candidate: Candidate) -> float:
+        weight = candidate.layer.weight.detach() * spread
+        return candidate.train_loss + candidate.strength / 2 * float(weight.square().sum())
+
+    for first, second in zip(ours, path(training, validation, criterion, 3), strict=True):
+        assert cost(first) == pytest.approx(cost(second), rel=1e-3, abs=1e-4)
+
+
+def test_axes_that_are_known_are_not_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    training, validation = blobs(60), blobs(30, seed=1)
+    first, axes = list(path(training, validation, LOSS, 3)), axes_of(training)
+    monkeypatch.setattr(linear, "axes_of", None)
+    second = list(path(training, validation, LOSS, 3, axes))
+    assert all(torch.equal(a.logits, b.logits) for a, b in zip(first, second, strict=True))
+
+
+def test_features_that_are_no_numbers_give_no_loss_either() -> None:
+    training = blobs(12)
+    training.values[3, 2] = torch.nan
+    candidate = next(iter(path(training, blobs(6), LOSS, 3)))
+    assert not np.isfinite(candidate.train_loss)
 
 
 def test_weaker_regularisation_fits_the_training_data_better() -> None:

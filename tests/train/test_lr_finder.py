@@ -78,8 +78,22 @@ def test_no_fall_is_no_suggestion(losses: list[float]) -> None:
 
 @given(st.lists(st.floats(0, 1e3), min_size=1, max_size=50))
 def test_smoothing_stays_within_what_was_seen(losses: list[float]) -> None:
-    for step, value in enumerate(smoothed(losses), 1):
-        assert min(losses[:step]) - 1e-6 <= value <= max(losses[:step]) + 1e-6
+    for value in smoothed(losses):
+        assert min(losses) - 1e-6 <= value <= max(losses) + 1e-6
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.1])
+def test_the_smoothing_does_not_lag(noise: float) -> None:
+    """Pain: on small batches the rate that was found lay far from the fall."""
+    draw, rates = np.random.default_rng(0), np.geomspace(1e-6, 1, 60)
+    misses = []
+    for edge in np.linspace(-4, -1.5, 20):
+        fall = 0.05 + 0.7 / (1 + np.exp(3 * (np.log10(rates) - edge)))
+        losses = fall * np.exp(noise * draw.normal(size=len(rates)))
+        chosen = suggest(rates.tolist(), smoothed(losses.tolist()))
+        assert chosen is not None
+        misses.append(math.log10(2 * chosen) - edge)
+    assert np.sqrt(np.mean(np.square(misses))) < 0.25
 
 
 def test_the_command_s_run_holds_the_curve_and_uses_the_rate(

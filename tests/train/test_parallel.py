@@ -1,5 +1,6 @@
 """Several processes by torchrun: the same as one with the whole batch, and one that writes."""
 
+import json
 import os
 import subprocess
 import sys
@@ -41,6 +42,38 @@ def test_two_processes_equal_one_with_the_double_batch(tmp_path: Path) -> None:
         assert [e[name] for e in a["history"]] == pytest.approx(
             [e[name] for e in b["history"]], rel=1e-4
         ), name
+
+
+def two(out: Path, **wishes: Any) -> "subprocess.Popen[str]":
+    """Two processes that write to `out`, as tests/two_processes.py tells."""
+    return started(*TORCHRUN, SCRIPT, str(out), "8", json.dumps(wishes))
+
+
+def test_two_killed_in_the_middle_of_an_epoch_go_on_to_the_same_bits(tmp_path: Path) -> None:
+    """Pain: with several processes only whole epochs were kept, whatever was asked for."""
+    file = str(tmp_path / "last.ckpt")
+    killed = two(tmp_path / "none.pt", checkpoint=file, last=7)  # of 4 steps an epoch
+    whole = two(tmp_path / "whole.pt", checkpoint=str(tmp_path / "other.ckpt"))
+    killed.communicate(timeout=200)
+    kept = torch.load(file, weights_only=True)
+    assert killed.returncode != 0 and [own["position"]["step"] for own in kept["each"]] == [6, 6]
+    assert len({own["random"]["python"] for own in kept["each"]}) == 2, "each draws its own"
+    resumed = two(tmp_path / "resumed.pt", checkpoint=file, resume=True)
+    errors = [process.communicate(timeout=200)[1] for process in (whole, resumed)]
+    assert [whole.returncode, resumed.returncode] == [0, 0], errors
+    a, b = (torch.load(tmp_path / name, weights_only=True) for name in ("whole.pt", "resumed.pt"))
+    assert all(torch.equal(a["state"][name], b["state"][name]) for name in a["state"])
+    assert [e["train_loss"] for e in a["history"]] == [e["train_loss"] for e in b["history"]]
+
+
+def test_two_whose_clocks_differ_end_a_time_budget_together(tmp_path: Path) -> None:
+    """Pain: one was done, and the other waited for it without end."""
+    process = two(tmp_path / "out.pt", seconds=[1.0, 300.0], epochs=9000)
+    try:
+        errors = process.communicate(timeout=200)[1]
+    finally:
+        process.kill()
+    assert process.returncode == 0, errors
 
 
 def test_the_command_under_torchrun_writes_and_speaks_once(

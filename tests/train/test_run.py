@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import random
 import resource
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -163,6 +165,30 @@ def test_a_persons_module_from_a_file(tiny_dataset: Dataset, tmp_path: Path) -> 
     train(tiny_dataset, tmp_path / "run", replace(OWN, model=code))
     _, deployed = load_deployed(tmp_path / "run" / "model.pt", code)
     assert deployed.network.embed(torch.rand(2, 3, 32, 32)).shape == (2, 2)
+
+
+def test_a_person_s_process_stays_as_it_was(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    """Pain: after training torch computed deterministically, and every draw was the seed's."""
+
+    def drawn() -> list[float]:
+        return [random.random(), float(np.random.random()), float(torch.rand(()))]
+
+    random.seed(7), np.random.seed(7), torch.manual_seed(7)
+    expected = drawn()
+    random.seed(7), np.random.seed(7), torch.manual_seed(7)
+    modes = []
+    train(tiny_dataset, tmp_path / "run", replace(OWN, epochs=1), watched(modes))
+    assert modes and all(modes) and not torch.are_deterministic_algorithms_enabled()
+    assert drawn() == expected
+
+
+def watched(modes: list[bool]) -> type[nn.Module]:
+    class Watched(Own):
+        def forward(self, x: Tensor) -> Tensor:
+            modes.append(torch.are_deterministic_algorithms_enabled())
+            return super().forward(x)
+
+    return Watched
 
 
 def test_small_copies_are_warned_of(

@@ -1,4 +1,4 @@
-"""Line plots as SVG text: axes with round numbers, curves, one point marked; light and dark.
+"""Plots as SVG text: axes with round numbers, curves, one point marked; light and dark.
 
 Without matplotlib: its import takes longer than a short training, and its pictures don't follow
 the reader's light or dark scheme.
@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Protocol
 
 Point = tuple[float, float]
 
@@ -17,11 +18,13 @@ MOST_DOTS = 40  # with more points only the line is drawn
 HUGE = 1e90  # what is larger is off every axis
 TINY = 1e-300  # less of a difference has no place on an axis
 STEPS = 5  # about so many ticks on an axis
+HEADING = 36  # pixels that a picture's heading takes
 PALETTE = """
 .curves { color-scheme: light dark; --ink: #22201d;
-  --soft: #655f57; --line: #e4ded4; --paper: #fbf9f5; --first: #b07400; --second: #b3361d; }
+  --soft: #655f57; --line: #e4ded4; --paper: #fbf9f5; --good: #2f7d4f; --first: #b07400;
+  --second: #b3361d; }
 @media (prefers-color-scheme: dark) { .curves { --ink: #f0ece5; --soft: #a9a196;
-  --line: #3a352f; --paper: #191714; --first: #f0c169; --second: #ff8a6b; } }
+  --line: #3a352f; --paper: #191714; --good: #7fcf9b; --first: #f0c169; --second: #ff8a6b; } }
 .curves .paper { fill: var(--paper); }
 """
 RULES = """
@@ -88,16 +91,56 @@ class Line:
     area: bool = False
 
 
+class Layer(Protocol):
+    """What a plot shows besides curves (`core.layers` has some)."""
+
+    def draw(self, place: Callable[[Point], Point]) -> str:
+        """Its SVG; `place` gives the pixels of a point, from the upper left corner of the plot."""
+
+
 @dataclass(frozen=True)
 class Panel:
-    """One plot: its curves, and a point to mark with what is to be said of it."""
+    """One plot: its curves, and a point to mark with what is to be said of it.
+
+    `below` lies under the curves, `above` over them.
+    """
 
     title: str
     x: Axis
     y: Axis
-    lines: tuple[Line, ...]
+    lines: tuple[Line, ...] = ()
     mark: Point | None = None
     said: str = ""
+    below: tuple[Layer, ...] = ()
+    above: tuple[Layer, ...] = ()
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A picture of `width` x `height` pixels: what it shows in words, and its SVG."""
+
+    alt: str
+    width: int
+    height: int
+    body: str
+
+    def svg(self, style: str | None = STYLE, heading: str = "") -> str:
+        """The self-contained picture, under a heading where it has one.
+
+        `style` None leaves the style to the page that the picture becomes a part of.
+        """
+        top = HEADING if heading else 0
+        width, height = self.width, self.height + top
+        ground = (
+            f'<style>{style}</style>\n<rect class="paper" width="{width}" height="{height}"/>\n'
+        )
+        head = f'<text class="title" x="16" y="26">{escape(heading)}</text>\n'
+        body = f'{head}<g transform="translate(0 {top})">\n{self.body}\n</g>' if top else self.body
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="curves" width="{width}" '
+            f'height="{height}" viewBox="0 0 {width} {height}" role="img">\n'
+            f"<title>{escape(self.alt)}</title>\n{ground if style else ''}{body}\n</svg>\n"
+        )
 
 
 def axis(
@@ -172,19 +215,18 @@ def svg(
 
     `style` None leaves the style to the page that the picture becomes a part of.
     """
+    return drawing(title, panels, frame).svg(style)
+
+
+def drawing(alt: str, panels: Sequence[Panel], frame: Frame = Frame()) -> Drawing:
+    """The panels side by side."""
     (full, height), count = frame.full, len(panels)
-    width = full * count
     drawn = "\n".join(
         f'<g transform="translate({number * full + frame.left} {frame.top})">\n'
         f"{_panel(panel, frame)}\n</g>"
         for number, panel in enumerate(panels)
     )
-    ground = f'<style>{style}</style>\n<rect class="paper" width="{width}" height="{height}"/>\n'
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="curves" width="{width}" '
-        f'height="{height}" viewBox="0 0 {width} {height}" role="img">\n'
-        f"<title>{escape(title)}</title>\n{ground if style else ''}{drawn}\n</svg>\n"
-    )
+    return Drawing(alt, full * count, height, drawn)
 
 
 def _panel(panel: Panel, frame: Frame) -> str:
@@ -193,6 +235,7 @@ def _panel(panel: Panel, frame: Frame) -> str:
     if panel.mark:
         x, _ = _place(panel, panel.mark, frame)
         parts.append(f'<line class="mark" x1="{x}" y1="0" x2="{x}" y2="{frame.height}"/>')
+    parts.append(_layers(panel, panel.below, frame))
     # An svg inside an svg cuts off what runs out of its frame.
     curves = "".join(_curve(line, at, frame) for line, at in zip(panel.lines, places, strict=True))
     parts.append(f'<svg width="{frame.width}" height="{frame.height}">{curves}</svg>')
@@ -205,7 +248,12 @@ def _panel(panel: Panel, frame: Frame) -> str:
             ]
     if panel.mark and _inside(place := _place(panel, panel.mark, frame), frame):
         parts.append(f'<circle class="ring" cx="{place[0]}" cy="{place[1]}" r="5"/>')
+    parts.append(_layers(panel, panel.above, frame))
     return "\n".join(part for part in parts if part)
+
+
+def _layers(panel: Panel, layers: Iterable[Layer], frame: Frame) -> str:
+    return "".join(layer.draw(lambda point: _place(panel, point, frame)) for layer in layers)
 
 
 def _curve(line: Line, at: Sequence[Point], frame: Frame) -> str:

@@ -31,6 +31,9 @@ def demo(out: Path, per_class: int = 150, seed: int = 0) -> None:
     say("These pictures are rendered by pizzaiolo itself, with faults planted on purpose.")
     say("They show the workflow; figures on them say nothing about photos.")
     started = time.monotonic()
+    for earlier in (out / "photos", out / "run"):  # more pictures, and looks at the test split
+        if earlier.exists():
+            shutil.rmtree(earlier)
     planted = _render(out / "photos", per_class, seed)
     with _step("prepare photos --out data"):
         found = prepare(out / "photos", out / "data")
@@ -60,8 +63,6 @@ def _step(command: str) -> Iterator[None]:
 
 
 def _render(folder: Path, per_class: int, seed: int) -> PlantedFaults:
-    if folder.exists():  # an earlier demo's, perhaps with more pictures
-        shutil.rmtree(folder)
     with progress("rendering", 2 * per_class) as advance:
         return write_sample_folder(folder, per_class, seed, lambda done, total: advance())
 

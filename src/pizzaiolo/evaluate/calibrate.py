@@ -24,6 +24,8 @@ FEWEST, FOLDS = 20, 5
 BOUNDS = (0.05, 20.0)  # of the temperature, for perfect answers have no best one
 SPREAD = 2.0  # of the logarithm of the temperature, as expected before any picture is seen
 TETHER = 1.0  # what a class's own scale or offset costs, squared, in nats
+HALVINGS = 60  # of an interval, to find where it ends in a float
+FIT = ("temperature", "scales", "offsets")
 LEAST = 1e-30  # a probability of zero has no logarithm
 
 
@@ -47,6 +49,32 @@ class Fit:
             logits = np.asarray(self.scales) * log_softmax(logits, axis=1) + self.offsets
         changed: Reals = softmax(logits, axis=1)
         return changed
+
+    def undo(self, changed: Reals) -> Reals | None:
+        """The probabilities [N, C] that `apply` has changed; None where a scale of 0 lost them."""
+        logits = logits_of(changed)
+        if self.scales:
+            scales = np.asarray(self.scales)
+            if not (scales > 0).all():
+                return None
+            logits = _unscaled(logits - self.offsets, scales)
+        before: Reals = softmax(self.temperature * logits, axis=1)
+        return before
+
+
+def _unscaled(scaled: Reals, scales: Reals) -> Reals:
+    """The log-probabilities l [N, C] of which scales * l is known up to a number for each picture.
+
+    That number is the one by which their exponentials add up to 1: they fall as it rises.
+    """
+    low = scaled.max(axis=1, keepdims=True)  # there one of them is 1 already
+    high = (scaled + scales * log(len(scales))).max(axis=1, keepdims=True)  # none over 1 / C
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        over = np.exp((scaled - middle) / scales).sum(axis=1, keepdims=True) > 1
+        low, high = np.where(over, middle, low), np.where(over, high, middle)
+    found: Reals = (scaled - high) / scales
+    return found
 
 
 @dataclass(frozen=True)
@@ -75,6 +103,16 @@ class Calibration:
         values = {**vars(self), **vars(self.fit)}
         del values["fit"]
         return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+
+    @classmethod
+    def from_dict(cls, values: Any) -> Calibration | None:
+        """The calibration that a card tells of; None where it tells of none."""
+        try:
+            rest = {k: v for k, v in values.items() if k not in FIT}
+            fit = Fit(float(values["temperature"]), *(tuple(values[k]) for k in FIT[1:]))
+            return cls(**rest, fit=fit)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            return None
 
 
 def calibrate(
@@ -164,14 +202,17 @@ def logits_of(probabilities: Reals) -> Reals:
 def fit_temperature(truth: Ints, probabilities: Reals) -> Fit:
     """The temperature of least log loss (Guo et al. 2017), drawn a little towards 1.
 
-    The draw, a normal prior on its logarithm, is worth a picture or two: it matters where there
-    are few or where all answers are right.
+    The draw, a normal prior on its logarithm, matters where there are few pictures. One more that
+    is answered rightly and one wrongly are counted (Laplace's rule of succession), as training
+    does: few answers that are all right don't make the next one certain.
     """
-    logits, rows = logits_of(probabilities), np.arange(len(truth))
+    logits, (count, classes) = logits_of(probabilities), probabilities.shape
+    wrong, right = 1 / (count + 2), np.eye(classes)[truth]
+    wanted = (1 - wrong) * right + wrong * (1 - right) / max(1, classes - 1)
 
     def loss(log_temperature: float) -> float:
         chances = log_softmax(logits / exp(log_temperature), axis=1)
-        return float(-chances[rows, truth].sum() + (log_temperature / SPREAD) ** 2 / 2)
+        return float(-(wanted * chances).sum() + (log_temperature / SPREAD) ** 2 / 2)
 
     found = minimize_scalar(loss, bounds=(log(BOUNDS[0]), log(BOUNDS[1])), method="bounded")
     return Fit(float(exp(found.x)))

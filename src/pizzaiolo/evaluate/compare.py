@@ -10,12 +10,14 @@ import numpy as np
 from scipy.stats import binomtest
 
 from ..core.predictions import Predictions
-from ..errors import InputError
+from ..errors import UsageError
 from .influence import group_codes
 from .intervals import Z95
 from .metrics import Bools, Ints
 
 SHOWN = 3
+LEVEL = 0.05  # a difference that luck makes more seldom than this is one
+BETTER, WORSE, NOISE = "better", "worse", "within noise"
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,8 @@ class Comparison:
     """Accuracies of two models on the same `pictures`, and `difference` = second - first.
 
     `low` and `high` are its 95 % interval, near-duplicates together. `p_value` is the exact one of
-    McNemar (1947) for equal models; it takes all pictures as independent.
+    McNemar (1947) for equal models; it takes all pictures as independent. `gained` are the paths of
+    the pictures that only the second model gets right, `lost` those that only the first does.
     """
 
     pictures: int
@@ -32,35 +35,57 @@ class Comparison:
     difference: float
     low: float
     high: float
-    only_first_right: int
-    only_second_right: int
     p_value: float
+    gained: tuple[str, ...]
+    lost: tuple[str, ...]
+
+    @property
+    def verdict(self) -> str:
+        """Whether the second model is `better` or `worse`, or the difference `within noise`.
+
+        Both the interval and the test have to say so.
+        """
+        if self.low <= 0 <= self.high or self.p_value >= LEVEL:
+            return NOISE
+        return BETTER if self.difference > 0 else WORSE
+
+    def told(self, other: str) -> str:
+        """The difference in a sentence; `other` is the name of the first model."""
+        start = {BETTER: "Better than", WORSE: "Worse than", NOISE: "Within noise of"}
+        gap, low, high = (f"{100 * v:+.1f}" for v in (self.difference, self.low, self.high))
+        p = "p < 0.001" if self.p_value < 0.001 else f"p = {self.p_value:.3f}"
+        return (
+            f"{start[self.verdict]} {other}: {gap} points of accuracy "
+            f"(95 % interval {low} to {high}, {p}); {len(self.gained)} pictures are right here "
+            f"and wrong there, {len(self.lost)} the other way round"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The comparison as JSON-ready values."""
-        return dict(vars(self))
+        lists = {"gained": list(self.gained), "lost": list(self.lost)}
+        return {**vars(self), **lists, "verdict": self.verdict}
 
 
 def compare(first: Predictions, second: Predictions) -> Comparison:
-    """Compare the answers of two models; raises `InputError` where the pictures or classes differ.
+    """Compare the answers of two models; raises `UsageError` where the pictures or classes differ.
 
     The order of the pictures and of the classes may differ.
     """
-    order = _matched(first, second)
+    order = matched(first, second)
     right = first.predicted == first.truth
     other = (second.predicted == second.truth)[order]
-    gained, lost = int((other & ~right).sum()), int((right & ~other).sum())
+    gained, lost = (np.flatnonzero(rows) for rows in (other & ~right, right & ~other))
     low, high = difference_interval(right, other, group_codes(list(first.groups)))
     return Comparison(
         pictures=len(first),
         first=float(right.mean()),
         second=float(other.mean()),
-        difference=(gained - lost) / len(first),
+        difference=(len(gained) - len(lost)) / len(first),
         low=low,
         high=high,
-        only_first_right=lost,
-        only_second_right=gained,
-        p_value=mcnemar(lost, gained),
+        p_value=mcnemar(len(lost), len(gained)),
+        gained=tuple(first.paths[row] for row in gained),
+        lost=tuple(first.paths[row] for row in lost),
     )
 
 
@@ -86,17 +111,17 @@ def difference_interval(right: Bools, other: Bools, codes: Ints) -> tuple[float,
     return max(-1.0, float(middle - half)), min(1.0, float(middle + half))
 
 
-def _matched(first: Predictions, second: Predictions) -> Ints:
-    """The row of `second` for each row of `first`."""
+def matched(first: Predictions, second: Predictions) -> Ints:
+    """The row of `second` for each row of `first`; raises `UsageError` where there is none."""
     if set(first.labels.names) != set(second.labels.names):
-        raise InputError(
+        raise UsageError(
             f"the models answer with different classes: {sorted(first.labels.names)} and "
             f"{sorted(second.labels.names)}",
         )
     rows = {path: row for row, path in enumerate(second.paths)}
     missing = sorted(set(first.paths) ^ set(rows))
     if missing:
-        raise InputError(
+        raise UsageError(
             f"the predictions are of different pictures: {len(missing)} are in one table only, "
             f"such as {', '.join(missing[:SHOWN])}",
             hint="evaluate both models on the same split of the same DATASET",
@@ -108,15 +133,14 @@ def _matched(first: Predictions, second: Predictions) -> Ints:
 
 def _same_truth(first: Predictions, second: Predictions, order: Ints) -> None:
     if len(first) != len(second) or len(first) == 0:
-        raise InputError(
+        raise UsageError(
             f"the predictions have {len(first)} and {len(second)} rows, expected as many in both "
             "and at least one"
         )
-    for row, path in enumerate(first.paths):
-        mine = first.labels.names[first.truth[row]]
-        other = second.labels.names[second.truth[order[row]]]
-        if mine != other:
-            raise InputError(
-                f"{path} is {mine!r} in one table and {other!r} in the other",
-                hint="evaluate both models on the same DATASET",
-            )
+    mine, other = (np.asarray(t.labels.names, dtype=object)[t.truth] for t in (first, second))
+    for row in np.flatnonzero(mine != other[order])[:1]:
+        raise UsageError(
+            f"{first.paths[row]} is {mine[row]!r} in one table and {other[order[row]]!r} in the "
+            "other",
+            hint="evaluate both models on the same DATASET",
+        )

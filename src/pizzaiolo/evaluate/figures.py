@@ -15,6 +15,7 @@ from .intervals import ROUNDING, gaps_by_luck, quantile, ratio_interval, score_i
 from .metrics import Bools, Ints, Reals
 
 DRAWN_PICTURES, FEWEST_DRAWS = 4_000_000, 200
+TOP = (2, 3, 5)
 COMPOSED, RANKED = 2.0, 1.2  # shares for `quantile` with which 95 % of the intervals hold the truth
 
 
@@ -86,13 +87,58 @@ def all_figures(predictions: Predictions, draws: int, seed: int) -> dict[str, Fi
     return found | {"ece": calibration_error(table, draws, seed)} | dict(_means(table))
 
 
+def main_figures(predictions: Predictions) -> dict[str, Figure]:
+    """Those of `all_figures` that need neither ranks nor luck: for tables by the hundred."""
+    table = Table.of(predictions)
+    return dict(_counted(table)) | dict(_means(table))
+
+
 def class_figures(predictions: Predictions) -> dict[str, dict[str, Figure]]:
-    """Precision, recall and F1 of each class by name, with intervals."""
+    """Precision, recall and F1 of each class by name, with intervals.
+
+    Undefined are the precision of a class that is never answered and the recall of one without
+    pictures.
+    """
     table = Table.of(predictions)
     return {
         name: {ratio: _of_class(table, table.matrix, ratio, index) for ratio in RATIOS}
         for index, name in enumerate(predictions.labels.names)
     }
+
+
+def average_figures(predictions: Predictions) -> dict[str, dict[str, Figure]]:
+    """The means of precision, recall and F1 over the classes, with intervals.
+
+    `macro` counts all classes alike, `weighted` each by its pictures. As in scikit-learn an
+    undefined ratio counts as 0.
+    """
+    table = Table.of(predictions)
+    truth, predicted, matrix = table.truth, table.predicted, table.matrix
+    every = np.arange(len(matrix))
+    values, found = metrics.averages(matrix), {}
+    for name in RATIOS:
+        macro = influence.of_ratio(name, truth, predicted, matrix, every)
+        weighted = influence.of_weighted(name, truth, predicted, matrix)
+        share = inf if name == "recall" else COMPOSED  # weighted recall is the accuracy
+        found[name] = {
+            "macro": (macro, Scale(table.rarest(), COMPOSED)),
+            "weighted": (weighted, Scale(table.independent(), share)),
+        }
+    return {
+        kind: {name: _figure(table, values[kind][name], *found[name][kind]) for name in RATIOS}
+        for kind in values
+    }
+
+
+def top_figures(predictions: Predictions) -> dict[int, Figure]:
+    """How often a picture's class is among the likeliest 2, 3 and 5, of more classes than that."""
+    table = Table.of(predictions)
+    truth, probabilities = table.truth, table.probabilities
+    scale, found = Scale(table.independent()), {}
+    for k in (k for k in TOP if k < probabilities.shape[1]):
+        pulls = influence.of_mean(metrics.in_top(truth, probabilities, k))
+        found[k] = _figure(table, metrics.top_k(truth, probabilities, k), pulls, scale)
+    return found
 
 
 def _counted(table: Table) -> Iterator[tuple[str, Figure]]:
@@ -113,6 +159,8 @@ def _of_class(table: Table, matrix: Ints, name: str, index: int) -> Figure:
     values = {"precision": metrics.precisions, "recall": metrics.recalls, "f1": metrics.f1s}
     _, truths, answers = RATIOS[name]
     counted = (table.truth == index) & bool(truths) | (table.predicted == index) & bool(answers)
+    if not counted.any():
+        return Figure()
     scale = Scale(table.independent(counted), COMPOSED if name == "f1" else inf)
     pulls = influence.of_ratio(name, table.truth, table.predicted, matrix, np.array([index]))
     return _figure(table, float(values[name](matrix)[index]), pulls, scale)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,17 +24,42 @@ class Seen:
     rows: tuple[Row, ...]
 
 
-def infer(predictor: Predictor, dataset: Dataset, split: str, most: int | None = None) -> Seen:
-    """Answer the pictures of a split, or `most` of them drawn at random.
+@dataclass(frozen=True)
+class Known:
+    """What a model learned from: class indices [N], embeddings float32 [N, D], manifest's rows and
+    the pictures' files.
+    """
+
+    truth: NDArray[np.int64]
+    embeddings: NDArray[np.float32]
+    rows: tuple[Row, ...]
+    files: tuple[Path, ...]
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The near-duplicates that belong together."""
+        return tuple(row.group or row.path for row in self.rows)
+
+
+def recall(predictor: Predictor, dataset: Dataset, most: int) -> Known:
+    """The pictures of the training split, or `most` of them drawn at random.
+
+    Raises `DatasetError` for a picture that is gone.
+    """
+    rows, files = _pictures(dataset, "train", most)
+    truth = [predictor.labels.index(row.label) for row in rows]
+    embeddings = predictor.embed(files, "the training pictures")
+    return Known(np.asarray(truth, dtype=np.int64), embeddings, tuple(rows), tuple(files))
+
+
+def infer(predictor: Predictor, dataset: Dataset, split: str) -> Seen:
+    """Answer the pictures of a split, by the very path that `predict` takes.
 
     Raises `InputError` where the classes differ, `DatasetError` for a picture that is gone.
     """
     labels = predictor.labels
-    _check_classes(labels.names, dataset.labels.names)
-    rows = _some(dataset.split(split), most)
-    if not rows:
-        raise DatasetError(f"the {split} split of {dataset.root} holds no pictures")
-    files = [dataset.picture(row) for row in rows]
+    check_classes(predictor, dataset)
+    rows, files = _pictures(dataset, split)
     answers = track(predictor.look_many(files), f"answering {split}", len(files))
     probabilities, embeddings, novelty = [], [], []
     for answer, embedding in answers:
@@ -57,6 +82,15 @@ def infer(predictor: Predictor, dataset: Dataset, split: str, most: int | None =
     )
 
 
+def _pictures(
+    dataset: Dataset, split: str, most: int | None = None
+) -> tuple[list[Row], list[Path]]:
+    rows = _some(dataset.split(split), most)
+    if not rows:
+        raise DatasetError(f"the {split} split of {dataset.root} holds no pictures")
+    return rows, [dataset.picture(row) for row in rows]
+
+
 def _some(rows: list[Row], most: int | None) -> list[Row]:
     if most is None or len(rows) <= most:
         return rows
@@ -64,8 +98,10 @@ def _some(rows: list[Row], most: int | None) -> list[Row]:
     return [rows[i] for i in sorted(chosen.tolist())]
 
 
-def _check_classes(model: Iterable[str], data: Iterable[str]) -> None:
-    if set(model) != set(data):
+def check_classes(predictor: Predictor, dataset: Dataset) -> None:
+    """Raise `InputError` where the model and the data set know different classes."""
+    model, data = set(predictor.labels.names), set(dataset.labels.names)
+    if model != data:
         raise InputError(
             f"the model knows the classes {sorted(model)}, the data set has {sorted(data)}",
             hint="evaluate on a data set with the same class names",

@@ -42,9 +42,29 @@ RATIOS = {  # hits counted so often, over pictures of the class and answers of i
 
 def of_ratio(name: str, truth: Ints, predicted: Ints, matrix: Ints, classes: Ints) -> Reals:
     """Each picture's influence [N] on the mean precision, recall or F1 of some classes."""
+    weights = np.bincount(classes, minlength=len(matrix)) / len(classes)
+    return _of_sum(name, truth, predicted, matrix, weights)
+
+
+def of_weighted(name: str, truth: Ints, predicted: Ints, matrix: Ints) -> Reals:
+    """Each picture's influence [N] on precision, recall or F1, each class by its pictures.
+
+    A picture moves the class's ratio, and the weight of its class with it.
+    """
+    hits, truths, answers = RATIOS[name]
+    support, count = matrix.sum(axis=1), matrix.sum()
+    whole = truths * support + answers * matrix.sum(axis=0)
+    ratios = hits * np.diag(matrix) / np.maximum(whole, 1)
+    moved = _of_sum(name, truth, predicted, matrix, support / count)
+    found: Reals = moved + (ratios[truth] - ratios @ support / count) / count
+    return found
+
+
+def _of_sum(name: str, truth: Ints, predicted: Ints, matrix: Ints, weights: Reals) -> Reals:
+    """Each picture's influence [N] on the classes' ratios, added up by fixed weights [C]."""
     hits, truths, answers = RATIOS[name]
     whole = truths * matrix.sum(axis=1) + answers * matrix.sum(axis=0)
-    share = np.bincount(classes, minlength=len(matrix)) / (len(classes) * np.maximum(whole, 1))
+    share = weights / np.maximum(whole, 1)
     paid = hits * np.diag(matrix) / np.maximum(whole, 1) * share
     gained = hits * (truth == predicted) * share[truth]
     found: Reals = gained - truths * paid[truth] - answers * paid[predicted]

@@ -33,10 +33,26 @@ def quantile(pulls: NDArray[np.float64], share: float = inf) -> float:
     A few groups may bring most of the variance, and then it is known badly: Student's t with as
     many degrees of freedom as groups that would bring it in equal parts (Kish 1965), times `share`.
     """
-    if share == inf:
-        return Z95
-    variance = float((pulls**2).sum())
-    return float(student.ppf(0.975, share * variance**2 / float((pulls**4).sum())))
+    return Z95 if share == inf else float(student.ppf(0.975, _freedom(pulls, share)))
+
+
+def _freedom(pulls: NDArray[np.float64], share: float) -> float:
+    return share * float((pulls**2).sum()) ** 2 / float((pulls**4).sum())
+
+
+def interval_and_p_value(
+    value: float, pulls: NDArray[np.float64], share: float
+) -> tuple[float, float, float]:
+    """Low and high end of any figure, a difference say, and the p-value of its being 0.
+
+    `pulls` are the influences [G] of independent groups. Where nothing moves it, it is certain.
+    """
+    error = float((pulls**2).sum()) ** 0.5
+    if error < ROUNDING:
+        return value, value, float(abs(value) < ROUNDING)
+    half = quantile(pulls, share) * error
+    p_value = 2 * float(student.sf(abs(value) / error, _freedom(pulls, share)))
+    return value - half, value + half, p_value
 
 
 def score_interval(

@@ -7,7 +7,8 @@ Hendrycks and Dietterich 2019. Pillow and NumPy only, and the same seed spoils i
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from time import perf_counter
 from typing import Any
@@ -27,7 +28,7 @@ Run = Callable[[Pixels], tuple[NDArray[np.float32], NDArray[np.float32]]]
 
 BATCH = 8
 MOST, FEWEST = 100, 16  # pictures; of fewer the intervals would say nothing
-SECONDS = 20.0
+SECONDS = 15.0
 SAFETY = 0.85  # of the budget is planned for: later batches may be slower than the first
 GREY = 128
 REFERENCE = 224  # the side in pixels for which the radii of blur are given
@@ -210,6 +211,16 @@ def _spoilt(name: str, pixels: Pixels, severity: int, seed: int) -> Iterator[Pix
         yield np.stack([kind.spoil(picture, amount, random) for picture in batch])
 
 
+def _ahead(batches: Iterable[Pixels]) -> Iterator[Pixels]:
+    """The batches, each of which is spoilt while the one before is answered."""
+    with ThreadPoolExecutor(1) as pool:
+        stream = iter(batches)
+        waiting = pool.submit(next, stream, None)
+        while (batch := waiting.result()) is not None:
+            waiting = pool.submit(next, stream, None)
+            yield batch
+
+
 def _batches(pixels: Pixels) -> Iterator[Pixels]:
     return (pixels[start : start + BATCH] for start in range(0, len(pixels), BATCH))
 
@@ -227,10 +238,8 @@ def _pace(run: Run, pixels: Pixels, seed: int) -> float:
     return (5 * spoiling + (passes + 1) * answering) / len(pixels)
 
 
-def _right(
-    run: Run, labels: Labels, batches: Iterator[Pixels] | Sequence[Pixels], truth: Ints
-) -> NDArray[np.bool_]:
-    said = [row for batch in batches for row in run(batch)[0].tolist()]
+def _right(run: Run, labels: Labels, batches: Iterable[Pixels], truth: Ints) -> NDArray[np.bool_]:
+    said = [row for batch in _ahead(batches) for row in run(batch)[0].tolist()]
     answers = np.array([labels.index(labels.decide(row).label) for row in said], np.int64)
     return np.equal(answers, truth)
 

@@ -14,12 +14,13 @@ from ..console import log
 from ..core.bundle import find_model, result_folder, write_text
 from ..core.labels import NOT_SURE
 from ..core.manifest import Dataset
-from ..core.predictions import Predictions
+from ..core.predictions import FILE, Predictions
 from ..errors import DatasetError, UsageError
 from ..predict import Predictor, load_file
 from . import metrics
-from .figures import all_figures, class_figures
-from .infer import Seen, infer
+from .against import compare_with, read_other
+from .figures import all_figures, average_figures, class_figures, top_figures
+from .infer import Known, Seen, check_classes, infer, recall
 from .intervals import wilson
 from .leaks import Leak, Pictures, find_leaks, training_data
 from .looks import count_look, looks_warning, run_of, training_warning
@@ -39,34 +40,43 @@ def evaluate(
     *,
     code: str | None = None,
     card: Path | str | None = None,
+    against: Path | str | None = None,
 ) -> dict[str, Any]:
     """Measure a model on one split, with 95 % intervals and the mistakes as pictures.
 
     A RUN or `.pt` file is settled first: how it decides is chosen on the validation split of the
     DATASET that it was trained on, and kept in the file. Writes metrics.json, predictions.parquet,
     report.html and report.md into `out`, and a model card in the Hugging Face format into the
-    file `card`. Returns what `evaluate --json` prints.
+    file `card`. With `against`, another evaluation's folder, its predictions.parquet or a model, it
+    tells whether this one is better. Returns what `evaluate --json` prints.
     Raises `ModelFileError`, `DatasetError`, `UsageError` or `InputError`.
     """
     path, data = find_model(Path(model)), Dataset.open(dataset)
     predictor = load_file(path, code)
+    check_classes(predictor, data)
     settles = _settles(path, predictor, data, config)
+    other = None if against is None else read_other(Path(against), data, config.split, code)
     with result_folder(Path(out), "evaluation", "metrics.json") as folder:
         trained = _trained(predictor, training_data(model, predictor.card, data))
         settled = None
         if trained is not None and settles:
             settled = _settle(path, predictor, data, trained, config)
-            if settled.card != predictor.card and keep(path, settled.card):
-                predictor = load_file(path, code)
+            if settled.card != predictor.card:
+                if keep(path, settled.card):
+                    predictor = load_file(path, code)
+                else:
+                    settled = None
         seen = infer(predictor, data, config.split)
+        compared = None if other is None else compare_with(str(against), other, seen.predictions)
         leaks = _leaks(seen, trained)
         result = measure(seen.predictions, config)
         result["leaks"] = len({leak.tested for leak in leaks} | set(_shared_groups(data, seen)))
         result["same_data"] = predictor.card.data.get("fingerprint") == data.fingerprint
         result["settled"] = settled.to_dict() if settled else None
+        result["against"] = compared.to_dict() if compared else None
         warnings = _warnings(model, data, seen, result)
         evidence = Evidence(
-            predictor, data, seen, trained, leaks, settled, warnings, str(model), str(out)
+            predictor, data, seen, trained, leaks, warnings, compared, str(model), str(out)
         )
         facts = gather(evidence, result, config)
         for sentence in worse_slices(facts.slices):
@@ -74,7 +84,7 @@ def evaluate(
         result["slices"] = [part.to_json() for part in facts.slices]
         result["robustness"] = facts.robustness.to_json() if facts.robustness else None
         result["report"] = str(Path(out) / "report.html")
-        seen.predictions.write(folder / "predictions.parquet")
+        seen.predictions.write(folder / FILE)
         write_html(folder / "report.html", facts)
         write_markdown(folder / "report.md", facts)
         write_text(folder / "metrics.json", json.dumps(result, indent=2, ensure_ascii=False))
@@ -99,25 +109,25 @@ def _settles(path: Path, predictor: Predictor, data: Dataset, config: EvaluateCo
     return can
 
 
-def _trained(predictor: Predictor, source: Dataset | None) -> Seen | None:
-    """What the model says of the pictures that it learned from; None where they are gone."""
+def _trained(predictor: Predictor, source: Dataset | None) -> Known | None:
+    """The pictures that the model learned from; None where they are gone."""
     if source is None:
         return None
     try:
-        return infer(predictor, source, "train", MOST_TRAINING)
+        return recall(predictor, source, MOST_TRAINING)
     except DatasetError as error:
         log.warning("the training pictures can't be compared with: %s", error.message)
         return None
 
 
 def _settle(
-    path: Path, predictor: Predictor, data: Dataset, trained: Seen, config: EvaluateConfig
+    path: Path, predictor: Predictor, data: Dataset, trained: Known, config: EvaluateConfig
 ) -> Settled:
     validation = infer(predictor, data, "validation")
     return settle(predictor.card, validation, trained, data.fingerprint, config)
 
 
-def _leaks(seen: Seen, trained: Seen | None) -> list[Leak]:
+def _leaks(seen: Seen, trained: Known | None) -> list[Leak]:
     if trained is None or seen.predictions.split == "train":
         return []
     sides = (Pictures.of(part.rows, part.embeddings) for part in (seen, trained))
@@ -163,6 +173,11 @@ def measure(predictions: Predictions, config: EvaluateConfig) -> dict[str, Any]:
         "n": len(truth),
         **figures,
         "per_class": _per_class(predictions, matrix),
+        "averages": {
+            kind: {name: figure.to_dict() for name, figure in means.items()}
+            for kind, means in average_figures(predictions).items()
+        },
+        "top_k": {str(k): figure.to_dict() for k, figure in top_figures(predictions).items()},
         "confusion_matrix": {"labels": list(labels.names), "counts": matrix.tolist()},
         **_answered(predictions),
         "mistakes": int((predictions.predicted != truth).sum()),
@@ -184,11 +199,16 @@ def _answered(predictions: Predictions) -> dict[str, Any]:
 
 
 def _per_class(predictions: Predictions, matrix: metrics.Ints) -> dict[str, dict[str, Any]]:
+    """The ratios of each class, None where undefined, the pictures of it, and the intervals."""
     found = class_figures(predictions)
     return {
         name: {
-            **{ratio: figure.value or 0.0 for ratio, figure in found[name].items()},
+            **{ratio: figure.value for ratio, figure in found[name].items()},
             "support": int(matrix[index].sum()),
+            "intervals": {
+                ratio: {"low": figure.low, "high": figure.high}
+                for ratio, figure in found[name].items()
+            },
         }
         for index, name in enumerate(predictions.labels.names)
     }

@@ -19,7 +19,7 @@ from ..core.predictions import Predictions
 from ..errors import StorageError, UsageError
 from .band import Band, reject_band
 from .calibrate import Calibration, Fit, calibrate
-from .infer import Seen
+from .infer import Known, Seen
 from .metrics import Reals
 from .novelty import with_novelty
 from .threshold import Aim, Choice, choose, cost_aim, parse_aim, parse_costs
@@ -67,40 +67,43 @@ def aim_of(labels: Labels, config: EvaluateConfig) -> Aim | None:
 
 
 def settle(
-    card: Card, validation: Seen, training: Seen, fingerprint: str, config: EvaluateConfig
+    card: Card, validation: Seen, training: Known, fingerprint: str, config: EvaluateConfig
 ) -> Settled:
     """Choose how the model decides from its answers on the validation and the training split.
 
     What was calibrated on the same data before stays; threshold and band follow the settings.
     """
     predictions = validation.predictions
-    same = card.decision.get("dataset") == fingerprint
-    earlier = card.decision.get("calibration") if same else None
-    calibration = _calibration(card, predictions, same, config)
-    card = _calibrated(card, calibration.fit)
-    probabilities = calibration.apply(predictions.probabilities)
+    earlier = _earlier(card, fingerprint, len(predictions))
+    calibration = earlier or calibrate(
+        predictions.truth, predictions.probabilities, predictions.groups, config.seed
+    )
+    fit = Fit() if earlier else calibration.fit
+    card = _calibrated(card, fit)
+    probabilities = fit.apply(predictions.probabilities)
     labels, choice = _with_threshold(card.labels, predictions, probabilities, config)
     answered = replace(predictions, labels=labels, probabilities=probabilities)
     labels, band = _with_band(labels, answered, config)
     card = with_novelty(
         card.with_(labels=labels),
         training.embeddings,
-        training.predictions.truth,
+        training.truth,
         validation.embeddings,
     )
     settled = Settled(card, calibration, choice, band)
     facts = {"dataset": fingerprint, **settled.to_dict()}
-    if earlier is not None:
-        facts["calibration"] = earlier
     return replace(settled, card=card.with_(decision=facts))
 
 
-def _calibration(
-    card: Card, predictions: Predictions, same: bool, config: EvaluateConfig
-) -> Calibration:
-    if same or card.scales:
-        return Calibration("none", Fit(), len(predictions), note="it is calibrated already")
-    return calibrate(predictions.truth, predictions.probabilities, predictions.groups, config.seed)
+def _earlier(card: Card, fingerprint: str, pictures: int) -> Calibration | None:
+    """How the card was calibrated on the same data before, or without a word on how."""
+    if card.decision.get("dataset") == fingerprint:
+        told = Calibration.from_dict(card.decision.get("calibration"))
+    elif card.scales:
+        told = None
+    else:
+        return None
+    return told or Calibration("none", Fit(), pictures, note="it is calibrated already")
 
 
 def _calibrated(card: Card, fit: Fit) -> Card:
@@ -153,10 +156,3 @@ def keep(path: Path, card: Card) -> bool:
         log.warning("how the model decides is not kept in it: %s", error)
         return False
     return True
-
-
-def uncalibrated(probabilities: Reals, calibration: Calibration) -> Reals | None:
-    """The probabilities [N, C] before a temperature was found; None for another calibration."""
-    if calibration.method != "temperature":
-        return None
-    return Fit(1 / calibration.fit.temperature).apply(probabilities)

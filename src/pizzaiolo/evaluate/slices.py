@@ -101,7 +101,7 @@ def slices(rows: Sequence[Row], right: Bools, groups: Sequence[str]) -> list[Sli
     """
     codes = group_codes(list(groups))
     parts = [(by, name, inside) for by, name, inside in _parts(rows) if not inside.all()]
-    chances = [_chance(right, codes, inside) for _, _, inside in parts]
+    chances = [chance_worse(right, codes, inside) for _, _, inside in parts]
     corrected = iter(holm([chance for chance in chances if chance is not None]))
     found = []
     for (by, name, inside), chance in zip(parts, chances, strict=True):
@@ -187,7 +187,7 @@ def _bin_name(measure: Measure, edges: Reals, code: int) -> str:
     return f"{edges[code - 1]:.4g} to {edges[code]:.4g}"
 
 
-def _chance(right: Bools, groups: Ints, inside: Bools) -> float | None:
+def chance_worse(right: Bools, groups: Ints, inside: Bools) -> float | None:
     """Fisher's chance of so many wrong groups inside where inside is no worse than outside."""
     table = [_wrong_and_right(right[part], groups[part]) for part in (inside, ~inside)]
     if min(map(sum, table)) < FEWEST:

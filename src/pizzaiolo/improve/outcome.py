@@ -55,6 +55,20 @@ class Outcome:
             np.save(out, self.probabilities.astype(np.float32), allow_pickle=False)
 
 
+class Stopped(Exception):
+    """A trial was stopped because it is clearly worse; `outcome` is what it had answered."""
+
+    def __init__(self, reason: str, outcome: Outcome | None = None) -> None:
+        super().__init__(reason)
+        self.given = outcome
+
+    @property
+    def outcome(self) -> Outcome:
+        """What it had answered; the bench that was told to stop has put it there."""
+        assert self.given is not None
+        return self.given
+
+
 def read_probabilities(file: Path) -> Reals:
     """What `Outcome.save` wrote, float [N, C]."""
     return np.asarray(np.load(file, allow_pickle=False), dtype=np.float64)

@@ -45,10 +45,14 @@ class Deployed(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """uint8 [N, H, W, 3] -> (probabilities [N, C], embedding [N, D])."""
         logits, embedding = self.network.outputs(self.normalise(image))
+        return self.calibrated(logits), embedding
+
+    def calibrated(self, logits: Tensor) -> Tensor:
+        """Logits [N, C] -> probabilities [N, C]."""
         logits = logits / self.temperature
         if self.vectors is not None:
             logits = self.vectors[0] * torch.log_softmax(logits, dim=1) + self.vectors[1]
-        return torch.softmax(logits, dim=1), embedding
+        return torch.softmax(logits, dim=1)
 
 
 def load_deployed(path: Path, code: str | None = None) -> tuple[Card, Deployed]:

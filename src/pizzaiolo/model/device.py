@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -36,11 +37,36 @@ def seed_everything(seed: int) -> None:
 
 
 @contextmanager
-def one_thread(wanted: bool = True) -> Iterator[None]:
-    """Let PyTorch compute with one thread meanwhile, where that is wanted."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1 if wanted else before)
+def own_mode() -> Iterator[None]:
+    """Puts torch's choice of algorithms back afterwards: it is that of the whole process."""
+    strict = torch.are_deterministic_algorithms_enabled()
+    warns = torch.is_deterministic_algorithms_warn_only_enabled()
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        torch.use_deterministic_algorithms(strict, warn_only=warns)
+
+
+_single = threading.Lock()
+_singles: list[int] = []  # for each who wants one thread now, how many there were before
+
+
+@contextmanager
+def one_thread(wanted: bool = True) -> Iterator[None]:
+    """Let PyTorch compute with one thread meanwhile, where that is wanted.
+
+    Several may want it at once: the last to leave puts the number back.
+    """
+    if not wanted:
+        yield
+        return
+    with _single:
+        _singles.append(_singles[0] if _singles else torch.get_num_threads())
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        with _single:
+            before = _singles.pop()
+            if not _singles:
+                torch.set_num_threads(before)

@@ -51,6 +51,16 @@ class Engine:
     workers: int  # batches at once
     run: Run
 
+    def run_some(self, pixels: Pixels) -> Features:
+        """At most a batch [N, H, W, 3] -> [N, D].
+
+        It is filled up first: a picture gets the same bits whatever stands beside it.
+        """
+        missing = self.batch - len(pixels)
+        return self.run(np.concatenate([pixels, np.repeat(pixels[-1:], missing, axis=0)]))[
+            : len(pixels)
+        ]
+
 
 class Engines:
     """The engines for one backbone, best first; each is made when it is asked for."""

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -26,6 +26,7 @@ from ..errors import DatasetError, ImageError, explain_os_error
 from .backbones import create_backbone, preprocess_of
 from .device import one_thread
 from .engines import Engine, Engines, Features
+from .ensemble import Ensemble, Member
 
 KEY_BYTES, KEPT_AT_ONCE = 16, 256
 
@@ -102,6 +103,27 @@ def embed(
     raise AssertionError("PyTorch runs everything")
 
 
+def embed_members(
+    embedder: Embedder,
+    files: Sequence[Path],
+    cache: Path,
+    what: str,
+    digests: Sequence[str] | None = None,
+) -> Features:
+    """As `embed`, and of an ensemble one member after the other, to the same bits.
+
+    So the cache serves every ensemble in which a member looks at the same pictures.
+    """
+    if not isinstance(embedder.backbone, Ensemble):
+        return embed(embedder, files, cache, what, digests)
+    alone = [
+        replace(embedder, backbone=member.simplest)
+        for member in embedder.backbone.members
+        if isinstance(member, Member)
+    ]
+    return np.concatenate([embed(own, files, cache, what, digests) for own in alone], axis=1)
+
+
 def _kept(
     store: Store, keys: Iterable[bytes], computed: Iterable[Features]
 ) -> Iterator[tuple[bytes, Features]]:
@@ -165,10 +187,7 @@ def _compute(
 
 
 def _embed_batch(embedder: Embedder, engine: Engine, files: Sequence[Path]) -> Features:
-    pixels = np.stack([read_pixels(file, embedder.preprocess) for file in files])
-    # Every batch is full: a picture gets the same bits whatever stands beside it.
-    full = np.concatenate([pixels, np.repeat(pixels[-1:], engine.batch - len(pixels), axis=0)])
-    return engine.run(full)[: len(files)]
+    return engine.run_some(np.stack([read_pixels(file, embedder.preprocess) for file in files]))
 
 
 def pretrained_embedder(name: str, device: torch.device) -> Embedder:

@@ -55,18 +55,29 @@ def suspects(
     """
     order = _by_content(features, groups)
     names, codes = _codes([labels[i] for i in order])
-    folds = _folds(codes, [groups[i] for i in order], seed)
-    if len(names) < 2 or not len(folds):
+    looks = two_looks(features[order], codes, [groups[i] for i in order], seed)
+    if looks is None:
         return Suspects(np.zeros(0, np.int64), np.zeros(0), ())
-    ordered = features[order]
-    trusted = np.ones(len(codes), np.bool_)
-    first = out_of_fold(ordered, codes, folds, trusted, seed)
-    trusted = _trusted(codes, _issues(codes, first))
-    likely = out_of_fold(ordered, codes, folds, trusted, seed)
-    flagged, best, doubt = _suspect(codes, likely)
+    flagged, best, doubt = _suspect(codes, looks[1])
     places = np.flatnonzero(flagged)
     ranked = places[np.argsort(-doubt[places], kind="stable")]
     return Suspects(order[ranked], doubt[ranked], tuple(names[c] for c in best[ranked]))
+
+
+def two_looks(
+    features: Features, codes: Codes, groups: Sequence[str], seed: int = 0
+) -> tuple[Probabilities, Probabilities] | None:
+    """Class probabilities [N, C] of each picture by models of the others, twice.
+
+    For the second look the labels that the first one doubts are not learnt from. None where there
+    are too few groups or classes.
+    """
+    folds = _folds(codes, groups, seed)
+    if len(np.unique(codes)) < 2 or not len(folds):
+        return None
+    first = out_of_fold(features, codes, folds, np.ones(len(codes), np.bool_), seed)
+    trusted = _trusted(codes, _issues(codes, first))
+    return first, out_of_fold(features, codes, folds, trusted, seed)
 
 
 def out_of_fold(

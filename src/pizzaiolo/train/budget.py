@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
+from .parallel import from_main
+
 MEASURED = (2, 4, 8)  # steps after which a plan is made; the first step is slow and left out
 VALIDATION_SHARE = 0.4  # what validating a picture costs of training on it, until it is measured
 
@@ -14,7 +16,7 @@ class Budget:
     """Plans the steps of a training: at most `most`, and no more than end within `seconds`.
 
     `pictures` and `validated` are those of an epoch, `steps` its steps. Without `seconds` all
-    are planned.
+    are planned. Of several processes the main one's clock holds for all.
     """
 
     seconds: float | None
@@ -45,14 +47,14 @@ class Budget:
         validation = self._validation(step)
         left = self.seconds - self.elapsed() - validation
         fits = int(left / (step + validation / self.steps))
-        return min(self.most, done + max(0, fits))
+        return from_main(min(self.most, done + max(0, fits)))
 
     def over(self) -> bool:
         """Whether there is just time left to validate."""
         if self.seconds is None:
             return False
         step = self.training / max(1, self.timed - 1)
-        return self.elapsed() + self._validation(step) >= self.seconds
+        return bool(from_main(self.elapsed() + self._validation(step) >= self.seconds))
 
     def _validation(self, step: float) -> float:
         if self.validation is not None:

@@ -6,7 +6,8 @@ import hashlib
 import platform
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from ..core.bundle import save_tensors
 from ..errors import InputError, UsageError
 from ..model.torchvision_fix import timm
 from .augment import seeded
-from .parallel import is_main, process_index, processes
+from .parallel import from_main, is_main, process_index, processes
 
 FILE = "last.ckpt"
 FREE = ("workers", "checkpoint_seconds")  # settings that leave the bits as they are
@@ -88,8 +89,8 @@ class Checkpoints:
         return self.found if self.found and self.found["stage"] == stage else None
 
     def due(self) -> bool:
-        """Whether the last one was written long enough ago."""
-        return time.monotonic() - self._written >= self.seconds
+        """Whether the last one was written long enough ago, by the main process's clock."""
+        return bool(from_main(time.monotonic() - self._written >= self.seconds))
 
     def save(self, stage: str, state: dict[str, Any]) -> None:
         """Put a checkpoint in the place of the last one; a full disk leaves the last one."""
@@ -128,7 +129,7 @@ def random_state() -> dict[str, Any]:
         "python": random.getstate(),
         "numpy": (kind, torch.from_numpy(keys.astype(np.int64)), place, has_gauss, gauss),
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
     }
 
 
@@ -140,3 +141,13 @@ def set_random_state(state: Mapping[str, Any]) -> None:
     torch.set_rng_state(state["torch"])
     if state["cuda"] and len(state["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all(state["cuda"])
+
+
+@contextmanager
+def own_draws() -> Iterator[None]:
+    """Puts the generators back afterwards: what a person draws next does not depend on training."""
+    state = random_state()
+    try:
+        yield
+    finally:
+        set_random_state(state)

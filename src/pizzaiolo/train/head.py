@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from time import monotonic
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ..config import TrainConfig
 from ..console import Advance, progress
 from ..errors import UsageError
-from ..model.features import Embedder, embed
+from ..model.define import Definition
+from ..model.features import Embedder, embed_members
 from ..model.head import KnowingHead
+from ..model.network import Recogniser
 from .blend import choose_scale, choose_share
 from .faults import not_a_score
 from .job import Job
@@ -19,6 +24,8 @@ from .linear import STRENGTHS, Candidate, Features, path
 from .loss import make_loss
 from .plan import Epoch, Fit
 from .scores import score
+
+Target = nn.Linear | KnowingHead
 
 
 def head(job: Job) -> Fit:
@@ -29,42 +36,72 @@ def head(job: Job) -> Fit:
     those. How much of both is taken and how sure the answer is are chosen on the validation data
     too. Each line of the history is one strength that was tried; the last is the whole.
     """
-    target = job.definition.network.head
-    if not isinstance(target, nn.Linear | KnowingHead):
+    target = head_of(job.definition.network)
+    started, training, validation = monotonic(), *_embedded(job)
+    taught, asked = parts_of(target, training), parts_of(target, validation)
+    with progress("head", len(taught.members + taught.known) * len(STRENGTHS)) as advance:
+        search = Search(job, advance)
+        search.result.choices.update(fill(target, taught, asked, search.best))
+    return search.finish(training, validation, monotonic() - started)
+
+
+def head_of(network: Recogniser) -> Target:
+    """The network's head, which this recipe can train; raises `UsageError` for another."""
+    if not isinstance(network.head, nn.Linear | KnowingHead):
         raise UsageError(
             "recipe head needs a network with a backbone and a linear head, yours has its own",
             hint="--recipe scratch",
         )
-    started, training, validation = monotonic(), *_embedded(job)
-    widths = target.widths if isinstance(target, KnowingHead) else [training.values.shape[1]]
-    members = list(zip(training.split(widths), validation.split(widths), strict=True))
-    known = []
-    if isinstance(target, KnowingHead):
-        known = [
-            (training.mapped(own), validation.mapped(own))
-            for own, (training, validation) in zip(target.readers(), members, strict=True)
-        ]
-    with progress("head", (len(members) + len(known)) * len(STRENGTHS)) as advance:
-        search = Search(job, advance)
-        new = [search.best(*pair) for pair in members]
-        old = [search.best(*pair) for pair in known]
-    _blend(target, new, old, validation.targets, search.result)
-    return search.finish(training, validation, monotonic() - started)
+    return network.head
+
+
+def embedder_of(definition: Definition, config: TrainConfig, device: torch.device) -> Embedder:
+    """What looks at the pictures for this recipe."""
+    rough = "bf16" if config.precision == "bf16" else "fp32"
+    return Embedder(definition.network.backbone, definition.preprocess, device, rough)
 
 
 def _embedded(job: Job) -> tuple[Features, Features]:
     """Embeddings [N, D] of the training and the validation pictures."""
-    definition = job.definition
-    rough = "bf16" if job.config.precision == "bf16" else "fp32"
-    embedder = Embedder(definition.network.backbone, definition.preprocess, job.device, rough)
+    embedder = embedder_of(job.definition, job.config, job.device)
     training, validation = (
         Features(
-            torch.from_numpy(embed(embedder, split.files, job.cache, name)),
+            torch.from_numpy(embed_members(embedder, split.files, job.cache, name)),
             torch.tensor(split.targets),
         )
         for split, name in ((job.training, "train"), (job.validation, "validation"))
     )
     return training, validation
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the layers of a head learn from, each for one member of the network: its embedding and,
+    in `known`, what it says of its own classes."""
+
+    members: list[Features]
+    known: list[Features]
+
+
+def parts_of(target: Target, embeddings: Features) -> Parts:
+    """The parts of whole embeddings."""
+    if not isinstance(target, KnowingHead):
+        return Parts([embeddings], [])
+    members = embeddings.split(target.widths)
+    pairs = zip(target.readers(), members, strict=True)
+    return Parts(members, [own.mapped(read) for read, own in pairs])
+
+
+def fill(
+    target: Target,
+    training: Parts,
+    validation: Parts,
+    best: Callable[[Features, Features], Candidate],
+) -> dict[str, Any]:
+    """Fill the head with the layers that `best` finds for each part; returns what was chosen."""
+    new = [best(*pair) for pair in zip(training.members, validation.members, strict=True)]
+    old = [best(*pair) for pair in zip(training.known, validation.known, strict=True)]
+    return _blend(target, new, old, validation.members[0].targets)
 
 
 class Search:
@@ -82,7 +119,7 @@ class Search:
             self._add(candidate.train_loss, candidate.logits, validation.targets, candidate.seconds)
             self.advance()
         self.advance(len(STRENGTHS) - len(tried))
-        return min(tried, key=lambda candidate: candidate.validation_loss)
+        return lowest(tried)
 
     def finish(self, training: Features, validation: Features, seconds: float) -> Fit:
         """The whole head as the last line and the best one, with the network's weights."""
@@ -104,13 +141,17 @@ class Search:
         return line
 
 
+def lowest(tried: Iterable[Candidate]) -> Candidate:
+    """The layer with the lowest validation loss: how strong its regularisation has to be."""
+    return min(tried, key=lambda candidate: candidate.validation_loss)
+
+
 def _blend(
-    target: nn.Linear | KnowingHead,
+    target: Target,
     new: Sequence[Candidate],
     old: Sequence[Candidate],
     targets: Tensor,
-    result: Fit,
-) -> None:
+) -> dict[str, Any]:
     """Fill the head with the mean of the members' layers, blended and scaled as validation says."""
     logits = _mean([part.logits for part in new])
     share = 0.0
@@ -127,12 +168,12 @@ def _blend(
         if isinstance(target, KnowingHead):
             target.knowing.weight.copy_(factor * share * _side_by_side(old))
             plain.bias.add_(factor * share * _added_up(old))
-    result.choices.update(
-        regularisation=[part.strength for part in new],
-        regularisation_of_known=[part.strength for part in old],
-        share_of_known=share,
-        scale=scale,
-    )
+    return {
+        "regularisation": [part.strength for part in new],
+        "regularisation_of_known": [part.strength for part in old],
+        "share_of_known": share,
+        "scale": scale,
+    }
 
 
 def _mean(logits: Sequence[Tensor]) -> Tensor:

@@ -21,7 +21,7 @@ from .checkpoint import Checkpoints, random_state, seed_epoch, set_random_state
 from .data import Loader
 from .loss import make_loss
 from .optim import average, make_optimizer, set_rates
-from .parallel import make_accelerator, processes, share
+from .parallel import make_accelerator, of_each, process_index, processes, share
 from .plan import Epoch, Fit, Plan, Position
 from .scores import validate
 
@@ -118,7 +118,7 @@ class Trainer:
             if self.budget.timed in MEASURED:
                 at.total = self.budget.plan(at.step)
             advance(1, at.live(processes()), at.total)
-            if self.checkpoints and processes() == 1 and self.checkpoints.due():
+            if self.checkpoints and self.checkpoints.due():
                 self.save()
             if at.step >= at.total or self.budget.over():
                 break
@@ -215,7 +215,7 @@ class Trainer:
         self.drain()
         result, ema, scaler = self.result, self.ema, self.accelerator.scaler
         state = {
-            "position": asdict(self.at),
+            "each": of_each({"position": asdict(self.at), "random": random_state()}),
             "elapsed": self.budget.elapsed(),
             "history": [asdict(epoch) for epoch in result.history],
             "best": result.best.epoch if result.best else None,
@@ -224,7 +224,6 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "ema": ema.state_dict() if ema else None,
             "scaler": scaler.state_dict() if scaler else None,
-            "random": random_state(),
         }
         self.checkpoints.save(self.plan.name, state)
 
@@ -233,7 +232,8 @@ class Trainer:
         state = self.checkpoints.state(self.plan.name) if self.checkpoints else None
         if state is None:
             return
-        self.at, self.budget.spent = Position(**state["position"]), state["elapsed"]
+        own = state["each"][process_index()]
+        self.at, self.budget.spent = Position(**own["position"]), state["elapsed"]
         history = [Epoch(**epoch) for epoch in state["history"]]
         best = next((epoch for epoch in history if epoch.epoch == state["best"]), None)
         self.result = Fit(history, best, state["best_state"])
@@ -243,7 +243,7 @@ class Trainer:
             self.ema.load_state_dict(state["ema"])
         if self.accelerator.scaler:
             self.accelerator.scaler.load_state_dict(state["scaler"])
-        set_random_state(state["random"])
+        set_random_state(own["random"])
         for epoch in history:
             self.on_epoch(epoch)
 

@@ -22,7 +22,7 @@ from .plan import Plan
 
 LOWEST, HIGHEST = 1e-6, 1.0  # of the head's rate
 STEPS = 60
-SMOOTH = 0.9  # of the running mean of the losses
+SMOOTH = 0.85  # what a step weighs in the mean of the losses beside the one before or after it
 BLOW_UP = 4.0  # the test ends where the loss is so many times the lowest
 SAFETY = 0.5  # of the steepest rate, which is near the edge
 
@@ -99,9 +99,11 @@ def suggest(rates: list[float], losses: list[float]) -> float | None:
 
 
 def smoothed(losses: list[float]) -> list[float]:
-    """The exponential running mean, without the bias of its start."""
-    mean, out = 0.0, []
-    for step, loss in enumerate(losses, 1):
-        mean = SMOOTH * mean + (1 - SMOOTH) * loss
-        out.append(mean / (1 - SMOOTH**step))
-    return out
+    """The mean of the losses around each step, those further away weighing less.
+
+    Both sides count: a mean of those before it alone lags by half a power of ten of the rate.
+    """
+    steps = np.arange(len(losses))
+    weights = SMOOTH ** np.abs(steps[:, None] - steps)
+    means = weights @ np.array(losses) / weights.sum(axis=1)
+    return [float(mean) for mean in means]

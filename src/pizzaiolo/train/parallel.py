@@ -59,6 +59,23 @@ def wait_for_all() -> None:
         torch.distributed.barrier()
 
 
+def from_main(answer: int) -> int:
+    """What the main process answers, to all: clocks differ, and all have to do the same."""
+    if processes() == 1:
+        return answer
+    said = torch.tensor(answer)  # on the CPU, so that no GPU is waited for
+    torch.distributed.broadcast(said, 0)
+    return int(said)
+
+
+def of_each(value: Any) -> list[Any]:
+    """What each process gives, in their order, to all."""
+    values = [value] * processes()
+    if processes() > 1:
+        torch.distributed.all_gather_object(values, value)
+    return values
+
+
 def make_accelerator(device: torch.device, precision: str) -> Accelerator:
     """Accelerate for a network that lies on `device`.
 

@@ -18,9 +18,9 @@ from ..core.bundle import UNFINISHED, cache_folder, result_folder
 from ..core.manifest import Dataset
 from ..errors import UsageError
 from ..model.define import Definition, define
-from ..model.device import choose_device, seed_everything
+from ..model.device import choose_device, own_mode, seed_everything
 from ..model.features import pretrained_embedder
-from .checkpoint import FILE, Checkpoints, identity
+from .checkpoint import FILE, Checkpoints, identity, own_draws
 from .data import Split, load_split
 from .defaults import affordable, filled, unused
 from .job import Job
@@ -46,6 +46,8 @@ class SetUp:
     device: torch.device
 
 
+@own_draws()
+@own_mode()
 def train(
     dataset: Path | str | Dataset,
     out: Path | str,
@@ -82,6 +84,8 @@ def train(
     return summary
 
 
+@own_draws()
+@own_mode()
 def show_batch(
     dataset: Path | str | Dataset,
     file: Path | str,

@@ -19,7 +19,8 @@ def opened(address: str) -> Image.Image:
 
 def addresses(made: Facts, budget: int) -> list[str]:
     found = album(made, budget)
-    cards = [card for group in found.groups for card in group["pictures"]]
+    groups = (*found.groups, *found.changed)
+    cards = [card for group in groups for card in group["pictures"]]
     every = [*cards, *(n for card in cards for n in card["near"]), *found.strip, *found.unsure]
     return [card[key] for card in every for key in ("picture", "heat") if card.get(key)]
 

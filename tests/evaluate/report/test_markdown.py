@@ -22,10 +22,12 @@ def test_it_has_the_figures_of_the_page(tmp_path: Path) -> None:
     headings = re.findall(r"^## (.+)$", text, re.M)
     assert headings == [
         "What next", "Measures", "Which is taken for which", "Classes", "Confidence", "Threshold",
-        "Unlike training", "Kinds of pictures", "Robustness", "Mistakes",
+        "Unlike training", "Kinds of pictures", "Robustness", "Compared with another model",
+        "Mistakes",
     ]  # fmt: skip
     for said in ("95 % interval 95.5 % to 99.5 %", "| 0.975 | 0.955 to 0.995 |",
-                 "temperature 1.40", "dark, up to 0.31", "| blur | 97.0 % | 95.0 %"):  # fmt: skip
+                 "temperature 1.40", "Within noise of old run", "the other says Not pizza",
+                 "dark, up to 0.31", "| blur | 97.0 % | 95.0 %"):  # fmt: skip
         assert said in text
 
 
@@ -73,3 +75,18 @@ def test_many_mistakes_are_counted() -> None:
 def test_a_mistake_may_have_any_bucket(bucket: str) -> None:
     made = replace(facts(), mistakes=[replace(mistake(0), bucket=bucket)])
     assert f"| {'Hard' if bucket == 'hard' else ''} |" in markdown(made).split("## Mistakes")[1]
+
+
+def test_means_stand_under_more_than_two_classes() -> None:
+    means = {
+        name: {"value": 0.5, "low": 0.4, "high": 0.6} for name in ("precision", "recall", "f1")
+    }
+    each = {"precision": None, "recall": 0.5, "f1": 0.25, "support": 3}
+    told = {"per_class": dict.fromkeys("abc", each), "averages": {"macro": means},
+            "top_k": {"2": {"value": 0.875, "low": 0.8, "high": 0.9}}}  # fmt: skip
+    text = markdown(Facts(result(**told), CARD))
+    assert "| A | 3 | undefined | 0.500 | 0.250 |" in text
+    assert "| mean, classes alike | 200 | 0.500 | 0.500 | 0.500 |" in text
+    assert "| top-2 accuracy | 0.875 | 0.800 to 0.900 |" in text
+    two = dict.fromkeys(("a", "b"), each)
+    assert "mean," not in markdown(Facts(result(**{**told, "per_class": two}), CARD))

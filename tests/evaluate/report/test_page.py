@@ -244,3 +244,37 @@ def test_undefined_figures_are_left_out(tmp_path: Path) -> None:
     html = of_facts(Facts(found, CARD), tmp_path)
     assert "AUROC" not in html and "nan" not in html.lower().split("</style>")[1]
     assert "100.0 %" in html and "95 % interval:" not in html
+
+
+def several(table: Predictions) -> Predictions:
+    """The answers of a model that knows of two more classes, and never says so."""
+    probabilities = np.concatenate([table.probabilities * 0.9, np.full((20, 2), 0.05)], axis=1)
+    labels = Labels((*CARD.labels.names, "soup", "cake"))
+    return replace(table, labels=labels, probabilities=probabilities)
+
+
+def test_several_classes_have_means_and_the_likeliest_few(
+    table: Predictions, tmp_path: Path
+) -> None:
+    html = of_answers(several(table), tmp_path)
+    rows = re.findall(r"<tr[^>]*><th>(.*?)</th>(.*?)</tr>", section(html, "classes").split("F1")[1])
+    names = [re.sub("<.*?>", "", name) for name, _ in rows]
+    assert names == ["Not pizza", "Pizza", "Soup", "Cake", "mean, classes alike",
+                     "mean, by pictures"]  # fmt: skip
+    assert [text.count("undefined") for _, text in rows] == [0, 0, 3, 3, 0, 0]
+    assert "0.850 (0.6" in rows[5][1], "weighted recall is the accuracy, with its interval"
+    told = section(html, "measures")
+    assert "top-2 accuracy" in told and "top-3 accuracy" in told and "likeliest" in told
+    two = of_answers(table, tmp_path)
+    assert "mean, by pictures" not in two and "top-" not in two
+
+
+def test_another_model_is_told_of_with_the_pictures_that_changed_sides(tmp_path: Path) -> None:
+    html = of_facts(facts(), tmp_path)
+    part = section(html, "against")
+    assert "Within noise of old run: +0.5 points" in part and part.count("<article") == 3
+    assert "Right here, wrong there" in part and "The other says Not pizza, 71.0%." in part
+    assert '<a href="#against">Within noise of old run.</a>' in html.split("<nav")[0]
+    many = replace(facts().against, gained=[mistake(i) for i in range(30)], lost=())  # type: ignore[type-var]
+    part = section(of_facts(facts(against=many), tmp_path), "against")
+    assert "and 18 more" in part and "Wrong here" not in part

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .collect import basic_facts
 from .facts import (
+    Against,
     Calibration,
     Decision,
     Facts,
@@ -17,6 +18,6 @@ from .model_card import write_card
 from .page import write_html
 
 __all__ = [
-    "Calibration", "Decision", "Facts", "Leak", "Neighbour", "Novelty", "Shown", "basic_facts",
-    "write_card", "write_html", "write_markdown",
+    "Against", "Calibration", "Decision", "Facts", "Leak", "Neighbour", "Novelty", "Shown",
+    "basic_facts", "write_card", "write_html", "write_markdown",
 ]  # fmt: skip

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ...core.labels import human
 from ..mistakes import UNLIKE, WRONG_LABEL
 from .facts import Facts, number_of
-from .marks import quoted, replay_command
+from .marks import quoted, replay_command, with_source
 from .words import about
 
 LOW_RECALL, GOOD = 0.95, 0.97
@@ -43,7 +43,7 @@ def _doubtful(facts: Facts) -> Iterator[Advice]:
             "Split anew, copies together",
             f"{result['leaks']} tested pictures have a near-copy in training: the figures are too "
             "good. Prepared in one go, copies stay in one split.",
-            facts.marks.command or replay_command(facts.dataset),
+            _prepare(facts),
         )
     if result["split"] != "test":
         yield Advice(
@@ -188,13 +188,16 @@ def _inputs(facts: Facts) -> str:
     return f"{quoted(facts.model)} {quoted(facts.dataset)}"
 
 
+def _prepare(facts: Facts) -> str:
+    return facts.marks.command or replay_command(facts.dataset)
+
+
 def _replay(facts: Facts) -> str:
-    command = facts.marks.command or replay_command(facts.dataset)
-    return f"{command} --decisions decisions.csv"
+    return f"{_prepare(facts)} --decisions decisions.csv"
 
 
 def _more(facts: Facts) -> str:
-    return f"pizzaiolo prepare SOURCE MORE_PICTURES --out {quoted(facts.dataset)}"
+    return with_source(_prepare(facts), "MORE_PICTURES")
 
 
 def _trained(facts: Facts, name: str) -> object:

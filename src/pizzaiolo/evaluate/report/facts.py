@@ -123,6 +123,18 @@ class Leak:
 
 
 @dataclass(frozen=True)
+class Against:
+    """The difference to another model in words, and the pictures that only one of both gets right.
+
+    `gained` are those that this one gets right; `why` of each says what the other answers.
+    """
+
+    sentence: str
+    gained: Sequence[Shown] = ()
+    lost: Sequence[Shown] = ()
+
+
+@dataclass(frozen=True)
 class Facts:
     """All that is known of a model on one split.
 
@@ -145,6 +157,7 @@ class Facts:
     mistakes: Sequence[Shown] = ()
     unsure: Sequence[Shown] = ()
     leaks: Sequence[Leak] = ()
+    against: Against | None = None
     slices: Sequence[Slice] = ()
     robustness: Panel | None = None
     reliability: Bins = ()

@@ -20,6 +20,7 @@ BUDGET = 4_500_000  # its pictures, as they stand in it (base64)
 MOST_ASPECT = 2.0  # longer pictures are cut to this
 MOST_NEAR = 5
 MOST_LEAKS = 12
+MOST_CHANGED = 12  # pictures that only one of two models gets right, on each side
 SAMPLE = 12  # mistakes that the size of all is estimated by
 STRIP, STRIP_SIDE = 4, 72  # small pictures on the first screen, pixels
 BUCKETS = {
@@ -62,6 +63,7 @@ class Album:
     strip: Sequence[Mapping[str, Any]]
     unsure: Sequence[Mapping[str, Any]]
     leaks: Sequence[Mapping[str, Any]]
+    changed: Sequence[Mapping[str, Any]]
     size: int
     side: int
     lost: int = 0
@@ -140,9 +142,18 @@ class _Album:
             if (part := [m for m in facts.mistakes if _bucket(m) == name])
         ]
         leaks = [self.leak(leak) for leak in facts.leaks[:MOST_LEAKS]]
+        changed = [
+            {
+                "title": title,
+                "of": len(part),
+                "pictures": list(map(self.shown, part[:MOST_CHANGED])),
+            }
+            for title, part in _changed(facts)
+            if part
+        ]
         unsure = [self.shown(shown) for shown in facts.unsure]
         used = self.budget - self.left
-        return Album(groups, strip, unsure, leaks, used, self.level.large, self.lost)
+        return Album(groups, strip, unsure, leaks, changed, used, self.level.large, self.lost)
 
     def jpeg(self, picture: Picture | None, side: int) -> str | None:
         """A picture as a `data:` address; None where it can't be read or has no room."""
@@ -171,6 +182,13 @@ class _Album:
         """A tested picture and its copy in training."""
         pictures = (self.jpeg(p, self.level.small) for p in (leak.picture, leak.copy))
         return {"leak": leak, "pictures": tuple(pictures)}
+
+
+def _changed(facts: Facts) -> list[tuple[str, Sequence[Shown]]]:
+    found = facts.against
+    if found is None:
+        return []
+    return [("Right here, wrong there", found.gained), ("Wrong here, right there", found.lost)]
 
 
 def _bucket(shown: Shown) -> str:

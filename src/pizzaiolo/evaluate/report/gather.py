@@ -11,22 +11,36 @@ import numpy as np
 from PIL import Image
 
 from ...config import EvaluateConfig
+from ...core.labels import human
 from ...core.manifest import Dataset
 from ...core.predictions import Predictions
 from ...predict import Predictor
 from .. import metrics
+from ..against import Against as Compared
 from ..band import risk_coverage_curve
+from ..calibrate import Calibration as Fitted
 from ..calibrate import confidence_gap
 from ..explain import Explainer, overlay
-from ..infer import Seen
+from ..infer import Known, Seen
 from ..leaks import Leak as Found
 from ..mistakes import Mistake, Training, find_mistakes
 from ..robustness import Panel, robustness, spread
-from ..settle import Settled, aim_of, uncalibrated
+from ..settle import aim_of
 from ..slices import slices
 from ..threshold import Aim, cost_curve, precision_recall_curve
 from .collect import basic_facts, bins_of, shown
-from .facts import Bins, Calibration, Decision, Facts, Figure, Leak, Neighbour, Novelty, Shown
+from .facts import (
+    Against,
+    Bins,
+    Calibration,
+    Decision,
+    Facts,
+    Figure,
+    Leak,
+    Neighbour,
+    Novelty,
+    Shown,
+)
 
 MOST_SPOILT = 100  # pictures
 MOST_LEAKS = 24
@@ -39,10 +53,10 @@ class Evidence:
     predictor: Predictor
     data: Dataset
     seen: Seen
-    trained: Seen | None
+    trained: Known | None
     leaks: Sequence[Found]
-    settled: Settled | None
     warnings: Sequence[str]
+    against: Compared | None
     model: str
     out: str
 
@@ -64,6 +78,7 @@ def gather(evidence: Evidence, result: dict[str, Any], config: EvaluateConfig) -
         novelty=_novelty(evidence),
         mistakes=_mistakes(evidence, basic, config),
         leaks=_leaks(evidence),
+        against=_against(evidence, basic),
         slices=slices(seen.rows, right, predictions.groups),
         robustness=_robustness(evidence, config),
     )
@@ -71,22 +86,21 @@ def gather(evidence: Evidence, result: dict[str, Any], config: EvaluateConfig) -
 
 def _calibration(evidence: Evidence, told: Figure) -> Calibration | None:
     """How well the confidence fits before and after; `told` is the ECE with its interval."""
-    settled, predictions = evidence.settled, evidence.seen.predictions
-    if settled is None:
+    card, predictions = evidence.predictor.card, evidence.seen.predictions
+    found = Fitted.from_dict(card.decision.get("calibration"))
+    if found is None:
         return None
-    before = uncalibrated(predictions.probabilities, settled.calibration)
-    if before is None:
-        return None
-    after = predictions.probabilities
-    gap = confidence_gap(predictions.truth, after)
+    truth, after = predictions.truth, predictions.probabilities
+    gap = confidence_gap(truth, after)
+    before = None if found.method == "none" else found.fit.undo(after)
     return Calibration(
-        temperature=settled.card.temperature,
-        ece_before={"value": confidence_gap(predictions.truth, before)},
+        temperature=card.temperature,
+        ece_before={"value": None if before is None else confidence_gap(truth, before)},
         ece_after=told if told["value"] == gap else {"value": gap},
-        before=_bins(predictions, before),
+        before=() if before is None else _bins(predictions, before),
         after=_bins(predictions, after),
-        method=settled.calibration.method,
-        note=settled.calibration.note or "",
+        method=found.method,
+        note=found.note or "",
     )
 
 
@@ -136,8 +150,7 @@ def _mistakes(evidence: Evidence, basic: Facts, config: EvaluateConfig) -> list[
     seen, trained = evidence.seen, evidence.trained
     known = None
     if trained is not None:
-        answers = trained.predictions
-        known = Training(trained.embeddings, answers.truth, answers.groups)
+        known = Training(trained.embeddings, trained.truth, trained.groups)
     found = find_mistakes(seen.predictions, seen.embeddings, known)[: config.max_mistakes]
     explain = Explainer(evidence.predictor) if config.explain and found else None
     return [_mistake(evidence, basic, mistake, explain) for mistake in found]
@@ -165,25 +178,45 @@ def _heat(
 
 def _neighbour(evidence: Evidence, place: int) -> Neighbour:
     assert evidence.trained is not None
-    known = evidence.trained.predictions
-    label = known.labels.names[known.truth[place]]
-    return Neighbour(Path(known.files[place]), label, known.paths[place])
+    row, file = evidence.trained.rows[place], evidence.trained.files[place]
+    return Neighbour(file, row.label, row.path)
 
 
 def _leaks(evidence: Evidence) -> list[Leak]:
     if evidence.trained is None:
         return []
-    seen, known = evidence.seen.predictions, evidence.trained.predictions
+    seen, known = evidence.seen.predictions, evidence.trained
     return [
         Leak(
             path=seen.paths[leak.tested],
-            trained=known.paths[leak.trained],
+            trained=known.rows[leak.trained].path,
             picture=Path(seen.files[leak.tested]),
-            copy=Path(known.files[leak.trained]),
+            copy=known.files[leak.trained],
             how=_how(leak),
         )
         for leak in evidence.leaks[:MOST_LEAKS]
     ]
+
+
+def _against(evidence: Evidence, basic: Facts) -> Against | None:
+    """The other model's answers where one of both is right, the surest of this one first."""
+    found, predictions = evidence.against, evidence.seen.predictions
+    if found is None:
+        return None
+    rows = {path: row for row, path in enumerate(predictions.paths)}
+    there = dict(zip(found.predictions.paths, found.predictions.decisions, strict=True))
+
+    def changed(paths: Sequence[str]) -> list[Shown]:
+        order = sorted((rows[path] for path in paths), key=lambda i: -predictions.confidence[i])
+        shown_here = (shown(predictions, i, evidence.seen.rows[i], basic.marks) for i in order)
+        return [
+            replace(s, why=f"the other says {human(d.label)}, {d.confidence:.1%}")
+            for s in shown_here
+            if (d := there[s.path])
+        ]
+
+    compared = found.comparison
+    return Against(found.sentence, changed(compared.gained), changed(compared.lost))
 
 
 def _how(leak: Found) -> str:
@@ -198,7 +231,7 @@ def _robustness(evidence: Evidence, config: EvaluateConfig) -> Panel | None:
     files = [Path(predictions.files[i]) for i in rows]
     pixels = np.stack([predictor.card.preprocess.load(file) for file in files])
     panel = robustness(
-        predictor.run, predictor.labels, pixels, predictions.truth[rows],
+        predictor.run_many, predictor.labels, pixels, predictions.truth[rows],
         seconds=config.robustness_seconds, seed=config.seed,
     )  # fmt: skip
     return panel and replace(panel, of=len(predictions))

@@ -43,6 +43,7 @@ def sections(facts: Facts, level: int) -> Iterator[str]:
         "Unlike training": _novelty(facts),
         "Kinds of pictures": _slices(facts),
         "Robustness": _robustness(facts),
+        "Compared with another model": _against(facts),
     }
     for title, text in found.items():
         if text:
@@ -117,10 +118,10 @@ def _matrix(facts: Facts) -> str:
 
 def _classes(facts: Facts) -> str:
     rows = []
-    for name, found in facts.result["per_class"].items():
-        numbers = (number_of(found[key]) for key in ("precision", "recall", "f1"))
-        shares = ("-" if n is None else f"{n:.3f}" for n in numbers)
-        rows.append((plain(human(name)), found["support"], *shares))
+    for row in words.class_rows(facts):
+        numbers = (number_of(figure) for figure in row.figures.values())
+        shares = (words.UNDEFINED if n is None else f"{n:.3f}" for n in numbers)
+        rows.append((plain(row.name), row.support, *shares))
     return table(("class", "pictures", "precision", "recall", "F1"), rows)
 
 
@@ -157,6 +158,19 @@ def _robustness(facts: Facts) -> str:
     ]
     text = f"Share right at each severity, on {panel.n} of {panel.of} pictures."
     return f"{text}\n\n{table(('', '0', '1', '2', '3', '4', '5'), rows)}"
+
+
+def _against(facts: Facts) -> str:
+    found = facts.against
+    if found is None:
+        return ""
+    rows = [
+        (plain(m.path), plain(human(m.truth)), plain(human(m.predicted)), plain(m.why))
+        for m in (*found.gained, *found.lost)[:MOST_MISTAKES]
+    ]
+    header = ("picture", "labelled", "answered here", "")
+    changed = table(header, rows, (0, 1, 2, 3))
+    return f"{plain(words.sentence(found.sentence))}\n\n{changed}".strip()
 
 
 def _mistakes(facts: Facts) -> str:

@@ -1,94 +1,27 @@
-const by = (id) => document.getElementById(id);
 const data = JSON.parse(by("data").textContent);
 const FEW = 3, DIGITS = 9; // up to FEW classes each has a button, more are in a list
-const element = (tag, className, ...content) => {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  made.append(...content);
-  return made;
-};
-const isolated = (text) => { const made = element("bdi", "", text); made.dir = "auto"; return made; };
-const human = (name) => {
-  const words = name.replaceAll("_", " ").trim();
-  return words ? words[0].toUpperCase() + words.slice(1) : name;
-};
-const many = (n, one) => `${n.toLocaleString("en")} ${one}${n === 1 ? "" : "s"}`;
 
 // --- marks: lines of decisions.csv -------------------------------------------------------------
 
-const keyOf = (path, label) => JSON.stringify([path, label]);
+const STORE = `pizzaiolo report ${data.fingerprint}`;
 const items = data.items.map((item, id) => ({ ...item, id, key: keyOf(item.path, item.label) }));
 const byKey = new Map(items.map((item) => [item.key, item]));
-const base = new Map(); // what the data set was made with, about these pictures
-const carried = []; // and about others: kept as it is
+const carried = []; // what the data set was made with, about other pictures: kept as it is
 for (const line of data.lines) {
   const item = byKey.get(keyOf(line[0], line[1]));
   if (item && (!line[2] || line[2] === item.sha256)) base.set(item.key, line);
   else carried.push(line);
 }
-const edits = new Map(); // what was marked since; null takes an earlier line back
-const history = [];
-const STORE = `pizzaiolo report ${data.fingerprint}`;
-let savedText = "", storable = true;
-
-const lineOf = (item) => (edits.has(item.key) ? edits.get(item.key) : base.get(item.key)) ?? null;
-const stateOf = (item) => lineOf(item)?.[3] ?? "";
-const targetOf = (item) => {
-  const line = lineOf(item);
-  return line && ({ keep: item.label, relabel: line[4] }[line[3]] ?? null);
-};
+const may = () => true;
 const allLines = () => [...carried, ...items.map(lineOf).filter(Boolean)];
-const cell = (text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
-const csv = () => [data.columns, ...allLines()].map((line) => line.map(cell).join(",") + "\r\n").join("");
 
-/** Mark a picture; the mark that it has already is taken back. */
-function decide(item, kind, label) {
-  if (kind === "keep" && item.now !== item.label) [kind, label] = ["relabel", item.now];
-  if (kind === "relabel" && label === item.label) kind = "keep";
-  const line = [item.path, item.label, item.sha256, kind, kind === "relabel" ? label : ""];
-  const now = lineOf(item);
-  const same = now !== null && now[3] === line[3] && now[4] === line[4];
-  history.push([item, edits.has(item.key), edits.get(item.key)]);
-  settle(item, same ? null : line);
-  return !same;
-}
-
-function settle(item, line) {
-  if (JSON.stringify(line) === JSON.stringify(base.get(item.key) ?? null)) edits.delete(item.key);
-  else edits.set(item.key, line);
-  store();
+function changed(item) {
   show(item);
   showCount();
   by("spoken").textContent = `${item.path}: ${describe(item) || "no mark"}`;
 }
 
-function undo() {
-  const last = history.pop();
-  if (!last) return;
-  const [item, had, line] = last;
-  settle(item, had ? line : base.get(item.key) ?? null);
-  focus(item.card);
-}
-
-function store() {
-  try {
-    if (edits.size) localStorage.setItem(STORE, JSON.stringify([...edits]));
-    else localStorage.removeItem(STORE);
-  } catch {
-    storable = false;
-  }
-}
-
-function restore() {
-  try {
-    for (const [key, line] of JSON.parse(localStorage.getItem(STORE) ?? "[]")) {
-      const item = byKey.get(key);
-      if (item && (line === null || line[2] === item.sha256)) edits.set(key, line);
-    }
-  } catch {
-    storable = false;
-  }
-}
+const back = (item) => focus(item.card);
 
 // --- what is shown -----------------------------------------------------------------------------
 

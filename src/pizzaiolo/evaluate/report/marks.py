@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...core.manifest import Dataset, Row
+from ...core.manifest import Dataset, Row, read_facts
+from ...errors import DatasetError
 
 FILE = "decisions.csv"
 COLUMNS = ("path", "label", "sha256", "decision", "new_label")
@@ -34,8 +35,8 @@ class Marks:
     command: str = ""
 
 
-def read_marks(dataset: Dataset, command: str = "") -> Marks:
-    """The decisions that a DATASET was made with; none where there is no sound file."""
+def read_marks(dataset: Dataset) -> Marks:
+    """The decisions that a DATASET was made with, none where there is no sound file; and how."""
     try:
         text = (dataset.root / FILE).read_text(encoding="utf-8-sig")
         rows = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
@@ -43,12 +44,30 @@ def read_marks(dataset: Dataset, command: str = "") -> Marks:
     except (OSError, UnicodeDecodeError, csv.Error, KeyError):
         lines = ()
     whole = tuple(line for line in lines if all(isinstance(cell, str) for cell in line))
-    return Marks(whole, dataset.fingerprint, command or replay_command(dataset.root))
+    return Marks(whole, dataset.fingerprint, _made_by(dataset))
+
+
+def _made_by(dataset: Dataset) -> str:
+    """The command that made a data set; one to fill in where `prepare` did not note it yet."""
+    try:
+        command = str(read_facts(dataset.root).get("command"))
+        if shlex.split(command)[:2] == ["pizzaiolo", "prepare"]:
+            return command
+    except (DatasetError, ValueError):  # no file of ours; a quote that does not end
+        pass
+    return replay_command(dataset.root)
 
 
 def replay_command(dataset: Path | str) -> str:
     """The command that makes a data set again, for a person who knows the source."""
     return f"pizzaiolo prepare SOURCE --out {quoted(dataset)}"
+
+
+def with_source(command: str, source: str) -> str:
+    """A `prepare` command that takes one more source."""
+    words = shlex.split(command)
+    words.insert(words.index("--out") if "--out" in words else len(words), source)
+    return shlex.join(words)
 
 
 def quoted(word: Path | str) -> str:

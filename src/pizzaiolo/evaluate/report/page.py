@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +11,7 @@ from markupsafe import Markup
 
 from ... import __version__
 from ...core.labels import human
-from ...core.page import write_page
+from ...core.page import DECISIONS, page_script, write_page
 from ..mistakes import HARD, UNLIKE, WRONG_LABEL
 from . import charts, words
 from .advice import advise
@@ -30,25 +28,23 @@ BUCKET_WORDS = {
     HARD: ("hard", "hard"),
 }
 SECTIONS = {
-    "mistakes": "Mistakes", "unsure": "Only just right", "measures": "Measures",
-    "classes": "Classes", "confidence": "Confidence", "decision": "Threshold",
-    "novelty": "Novelty", "slices": "Kinds", "robustness": "Robustness", "leaks": "Leaks",
-    "tested": "Tested",
+    "mistakes": "Mistakes", "against": "Compared", "unsure": "Only just right",
+    "measures": "Measures", "classes": "Classes", "confidence": "Confidence",
+    "decision": "Threshold", "novelty": "Novelty", "slices": "Kinds", "robustness": "Robustness",
+    "leaks": "Leaks", "tested": "Tested",
 }  # fmt: skip
 
 
 def write_html(path: Path, facts: Facts, budget: int = BUDGET) -> None:
     """Write report.html: self-contained, light and dark, its pictures within `budget` bytes."""
     found, drawn = album(facts, budget), charts.charts_of(facts)
-    script = f'"use strict";\n(() => {{\n{(HERE / "marks.js").read_text(encoding="utf-8")}}})();\n'
-    style = (HERE / "style.css").read_text(encoding="utf-8") + charts.STYLE
+    style = stylesheet() + charts.STYLE
     values = {
         "title": words.title(facts),
         "subtitle": words.subtitle(facts),
         "version": __version__,
         "style": Markup(style),
-        "script": Markup(script),
-        "script_hash": script_hash(script),
+        **page_script(DECISIONS, HERE / "marks.js"),
         "data": _data(facts),
         "facts": facts,
         "r": facts.result,
@@ -66,9 +62,9 @@ def write_html(path: Path, facts: Facts, budget: int = BUDGET) -> None:
     write_page(path, HERE / "page.html", values)
 
 
-def script_hash(script: str) -> str:
-    """The source expression that lets a page run this script and no other (CSP level 2)."""
-    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
+def stylesheet() -> str:
+    """The style that reports share, without that of charts."""
+    return (HERE / "style.css").read_text(encoding="utf-8")
 
 
 def _data(facts: Facts) -> dict[str, Any]:
@@ -142,6 +138,7 @@ def _sentences(facts: Facts) -> dict[str, Any]:
     slices = facts.slices
     return {
         "measures": words.measures(facts),
+        "class_rows": words.class_rows(facts),
         "calibrated": words.calibrated(facts),
         "decided": words.decided(facts),
         "tested": words.tested(facts),
@@ -151,7 +148,7 @@ def _sentences(facts: Facts) -> dict[str, Any]:
 
 def _sections(facts: Facts, found: Album, drawn: Mapping[str, Any]) -> dict[str, str]:
     there = {
-        "unsure": found.unsure, "confidence": drawn["confidence"],
+        "against": facts.against, "unsure": found.unsure, "confidence": drawn["confidence"],
         "decision": facts.decision or drawn["decision"], "novelty": drawn["novelty"],
         "slices": facts.slices, "robustness": drawn["robustness"], "leaks": found.leaks,
     }  # fmt: skip
@@ -182,7 +179,7 @@ def cell(value: Any) -> str:
     """A figure or a number with three digits, with its interval where it has one."""
     number = number_of(value)
     if number is None:
-        return "-"
+        return words.UNDEFINED
     ends = words.interval(value) if isinstance(value, Mapping) else ""
     return f"{number:.3f} ({ends})" if ends else f"{number:.3f}"
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ...core.labels import human
+from ..influence import RATIOS
 from .facts import Facts, Figure, number_of
 
 MEANINGS = {
@@ -21,6 +22,9 @@ MEANINGS = {
     "log_loss": "surprise at the labels (0 is best)",
     "brier": "mean squared error of the probabilities (0 is best)",
 }
+TOP = "the class is among the {0} likeliest"
+MEANS = {"macro": "mean, classes alike", "weighted": "mean, by pictures"}
+UNDEFINED = "undefined"
 NAMES = {"f1": "F1", "auroc": "AUROC", "ece": "calibration error (ECE)", "brier": "Brier score"}
 UNBOUNDED = {"log_loss"}  # not a share
 
@@ -34,6 +38,16 @@ class Measure:
     figure: dict[str, float | None]
     meaning: str
     share: bool
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """Precision, recall and F1 of a class, or a mean over the classes (`mean`)."""
+
+    name: str
+    support: int
+    figures: dict[str, Figure]
+    mean: bool = False
 
 
 def title(facts: Facts) -> str:
@@ -74,21 +88,43 @@ def sentence(text: str) -> str:
 def measures(facts: Facts) -> list[Measure]:
     """Every figure that has a value."""
     asked = human(facts.card.labels.positive or "class").lower()
+    tops = {f"top_{k}": figure for k, figure in facts.result.get("top_k", {}).items()}
     return [
         Measure(
             name,
             measure_name(name),
             {"low": None, "high": None, **figure},
-            MEANINGS.get(name, "").format(asked),
+            TOP.format(name[4:]) if name in tops else MEANINGS.get(name, "").format(asked),
             name not in UNBOUNDED,
         )
-        for name, figure in facts.figures.items()
+        for name, figure in {**facts.figures, **tops}.items()
+        if figure.get("value") is not None
     ]
 
 
 def measure_name(name: str) -> str:
     """A figure's name as a person writes it."""
+    if name.startswith("top_"):
+        return f"top-{name[4:]} accuracy"
     return NAMES.get(name, name.replace("_", " "))
+
+
+def class_rows(facts: Facts) -> list[ClassRow]:
+    """Each class, and the means over more than two."""
+    rows = [
+        ClassRow(human(name), found["support"], {r: _ratio(found, r) for r in RATIOS})
+        for name, found in facts.result["per_class"].items()
+    ]
+    if len(rows) > 2:
+        means = facts.result.get("averages", {}).items()
+        rows += [ClassRow(MEANS[kind], facts.result["n"], m, mean=True) for kind, m in means]
+    return rows
+
+
+def _ratio(found: Mapping[str, Any], name: str) -> Figure:
+    """A ratio of a class with its interval, where that is told."""
+    figure = found[name] if isinstance(found[name], Mapping) else {"value": found[name]}
+    return {"low": None, "high": None, **figure, **found.get("intervals", {}).get(name, {})}
 
 
 def interval(figure: Figure, write: Callable[[float], str] = "{:.3f}".format) -> str:
@@ -121,20 +157,19 @@ def mix_ups(facts: Facts) -> list[dict[str, Any]]:
 
 
 def calibrated(facts: Facts) -> str:
-    """What the temperature does for the confidence."""
+    """What the calibration does for the confidence."""
     found = facts.calibration
-    if found is None:
+    after = number_of(found.ece_after) if found else None
+    if found is None or after is None:
         return ""
-    before, after = (number_of(f) for f in (found.ece_before, found.ece_after))
-    if before is None or after is None:
-        return f"Temperature {found.temperature:.2f}."
     ends = interval(found.ece_after)
     error = f"The calibration error is {after:.3f}{f' ({ends})' if ends else ''}"
     if found.method == "none":
         return f"{error}; confidence is left as it is{f': {found.note}' if found.note else ''}."
     how = f"the temperature {found.temperature:.2f}"
     how = "a scale and an offset for each class" if found.method == "vector" else how
-    return f"{error} with {how}, and {before:.3f} without."
+    before = number_of(found.ece_before)
+    return f"{error} with {how}{f', and {before:.3f} without' if before is not None else ''}."
 
 
 def decided(facts: Facts) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import shlex
 from collections import Counter, defaultdict
 from collections.abc import Container, Mapping, Sequence
@@ -17,7 +15,7 @@ from ... import __version__
 from ...config import PrepareConfig
 from ...core.labels import human
 from ...core.manifest import SPLITS, Dataset, Row
-from ...core.page import thumbnail, write_page
+from ...core.page import DECISIONS, page_script, thumbnail, write_page
 from ..decisions import COLUMNS, Decision, source_labels
 from ..duplicates import groups_of
 from ..placement import leaks, look_alikes
@@ -63,8 +61,6 @@ def write_review(
     """
     labels = dataset.labels.names
     title = ", ".join(human(n) for n in labels[:6]) + (", ..." if len(labels) > 6 else "")
-    script = "\n".join((SHEET / name).read_text(encoding="utf-8") for name in SCRIPTS)
-    script = f'"use strict";\n(() => {{\n{script}}})();\n'
     out = summary.get("dataset", dataset.root)
     values = {
         "title": f"Review: {title}",
@@ -72,8 +68,7 @@ def write_review(
         "Look, decide, save; the next run does as you decided.",
         "version": __version__,
         "style": Markup((SHEET / "style.css").read_text(encoding="utf-8")),
-        "script": Markup(script),
-        "script_hash": script_hash(script),
+        **page_script(DECISIONS, *(SHEET / name for name in SCRIPTS)),
         "data": {
             "fingerprint": dataset.fingerprint,
             "command": command or replay_command(["SOURCE"], out, PrepareConfig()),
@@ -83,11 +78,6 @@ def write_review(
         },
     }
     write_page(dataset.root / "review.html", SHEET / "page.html", values)
-
-
-def script_hash(script: str) -> str:
-    """The source expression that lets a page run this script and no other (CSP level 2)."""
-    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
 
 
 @dataclass

@@ -1,42 +1,18 @@
-const by = (id) => document.getElementById(id);
 const read = (id) => JSON.parse(by(id).textContent);
 const data = read("data"), served = read("served");
 const CLASSES = data.classes.map((c) => c.name);
 const FEW = 3; // up to so many classes each has its own button, more are in a list
 const DIGITS = 9;
 const CHUNK = { groups: 12, cards: 60 };
-
-const element = (tag, className, ...content) => {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  made.append(...content.filter((part) => part !== undefined && part !== null));
-  return made;
-};
-/** Text in which a name's direction marks turn nothing around it; long paths may break. */
-const isolated = (text) => {
-  const made = element("bdi");
-  made.dir = "auto";
-  for (const part of text.split(/(?<=[/_-])/)) made.append(part, element("wbr"));
-  return made;
-};
-const human = (name) => {
-  const words = name.replaceAll("_", " ").trim();
-  return words ? words[0].toUpperCase() + words.slice(1) : name;
-};
-const many = (n, one, several = one + "s") => `${n.toLocaleString("en")} ${n === 1 ? one : several}`;
 const percent = (share) => `${Math.round(100 * share)} %`;
 
 // --- decisions ---------------------------------------------------------------------------------
 
-const keyOf = (path, label) => JSON.stringify([path, label]);
+const STORE = `pizzaiolo review ${data.fingerprint}`;
 const items = data.items.map((item, id) => ({ ...item, id, key: keyOf(item.path, item.label) }));
 const byKey = new Map([...items].reverse().map((item) => [item.key, item]));
-const STORE = `pizzaiolo review ${data.fingerprint}`;
-const base = new Map(); // what decisions.csv holds
-const carried = new Map(); // its lines about pictures that are not on this page: kept as they are
-const edits = new Map(); // what was decided since; null takes a line of the file back
-const history = [];
-let savedText = "", storable = true;
+const carried = new Map(); // lines about pictures that are not on this page: kept as they are
+const may = (item, kind = "") => Boolean(item.can && item.can.includes(kind.slice(0, 1)));
 
 function takeLines(lines) {
   base.clear();
@@ -49,80 +25,25 @@ function takeLines(lines) {
   }
 }
 
-const lineOf = (key) => (edits.has(key) ? edits.get(key) : base.get(key)) ?? null;
-const stateOf = (item) => lineOf(item.key)?.[3] ?? "";
-const targetOf = (item) => {
-  const line = lineOf(item.key);
-  return line === null ? null : { keep: item.label, relabel: line[4] }[line[3]] ?? null;
-};
-
 /** All decisions as lines of decisions.csv: what is not on this page first, then as in the manifest. */
 function allLines() {
-  const keys = new Set([...base.keys(), ...edits.keys()]);
-  const own = [...keys].filter((key) => lineOf(key)).sort((a, b) => byKey.get(a).row - byKey.get(b).row);
-  const others = [...carried].filter(([key]) => !keys.has(key) || !lineOf(key)).map(([, line]) => line);
-  return [...others, ...own.map(lineOf)];
-}
-
-const cell = (text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
-const csv = () => [data.columns, ...allLines()].map((line) => line.map(cell).join(",") + "\r\n").join("");
-
-/** Decide about a picture; the decision that it has already is taken back. */
-function decide(item, kind, label) {
-  if (kind === "keep" && item.now !== item.label) [kind, label] = ["relabel", item.now];
-  if (kind === "relabel" && label === item.label) kind = "keep";
-  if (!item.can.includes(kind[0])) return false;
-  const line = [item.path, item.label, item.sha256 ?? "", kind, kind === "relabel" ? label : ""];
-  const now = lineOf(item.key);
-  const same = now !== null && now[3] === line[3] && now[4] === line[4];
-  history.push([item, edits.has(item.key) ? edits.get(item.key) : undefined]);
-  settle(item, same ? null : line);
-  return !same;
-}
-
-function settle(item, line) {
-  const was = base.get(item.key) ?? null;
-  if (JSON.stringify(line) === JSON.stringify(was)) edits.delete(item.key);
-  else edits.set(item.key, line);
-  changed(item);
-}
-
-function undo() {
-  const last = history.pop();
-  if (!last) return;
-  const [item, before] = last;
-  settle(item, before === undefined ? base.get(item.key) ?? null : before);
-  const shown = cardsOf(item).find((c) => !c.closest("dialog"));
-  if (by("loupe").open) look(shown ?? looking, item);
-  else if (shown) focus(shown);
+  const keys = new Set([...base.keys(), ...edits.keys()].filter((key) => lineOf({ key })));
+  const own = [...keys].sort((a, b) => byKey.get(a).row - byKey.get(b).row).map((key) => lineOf({ key }));
+  const others = [...carried].filter(([key]) => !keys.has(key)).map(([, line]) => line);
+  return [...others, ...own];
 }
 
 function changed(item) {
-  store();
   for (const card of cardsOf(item)) showState(card, item);
   for (const mate of mates.get(item.id) ?? []) for (const card of cardsOf(mate)) showState(card, mate);
   say(`${item.path}: ${describe(item) || "no decision"}`);
   showCounts();
 }
 
-function store() {
-  try {
-    if (edits.size) localStorage.setItem(STORE, JSON.stringify([...edits]));
-    else localStorage.removeItem(STORE);
-  } catch {
-    storable = false;
-  }
-}
-
-function restore() {
-  try {
-    for (const [key, line] of JSON.parse(localStorage.getItem(STORE) ?? "[]")) {
-      const item = byKey.get(key);
-      if (item?.can && (line === null || line[2] === (item.sha256 ?? ""))) edits.set(key, line);
-    }
-  } catch {
-    storable = false;
-  }
+function back(item) {
+  const shown = cardsOf(item).find((c) => !c.closest("dialog"));
+  if (by("loupe").open) look(shown ?? looking, item);
+  else if (shown) focus(shown);
 }
 
 function describe(item) {

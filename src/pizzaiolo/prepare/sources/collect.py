@@ -184,7 +184,7 @@ class _Reader:
             self._note(f"{loose} pictures beside the class folders of {folder} are left out")
         counts = {c.name: 0 for c, _ in classes}
         for inner, split in classes:
-            for file in _walk(inner, output):
+            for file in every_file(inner, output):
                 counts[inner.name] += 1
                 name = self.prefix + file.relative_to(root).as_posix()
                 yield Candidate(file, name, inner.name, split)
@@ -197,7 +197,7 @@ class _Reader:
 
     def _note_hidden(self, folder: Path) -> None:
         for place in sorted(p for p in folder.iterdir() if p.name.startswith(".") and p.is_dir()):
-            if any(_is_picture(file) for file in _walk(place, self.out)):
+            if any(_is_picture(file) for file in every_file(place, self.out)):
                 self._note(f"{place} is hidden and is left out, with the pictures in it")
 
     def _note(self, text: str) -> None:
@@ -256,7 +256,7 @@ def _above(folder: Path) -> set[str]:
     return {os.path.realpath(p) for p in Path(os.path.abspath(folder)).parents}
 
 
-def _walk(folder: Path, output: Path) -> Iterator[Path]:
+def every_file(folder: Path, output: Path) -> Iterator[Path]:
     """Every file below, links to folders followed, each real folder once, `output` left out."""
 
     def unlisted(error: OSError) -> None:

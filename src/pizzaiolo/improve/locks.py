@@ -1,0 +1,82 @@
+"""Files that processes lock: the system frees them however a process ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(handle: int, wait: bool) -> None:
+        msvcrt.locking(handle, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
+
+else:
+    import fcntl
+
+    def _lock(handle: int, wait: bool) -> None:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """Wait until no other process, or other holder in this one, has the file locked; hold it."""
+    handle = os.open(file, os.O_RDWR | os.O_CREAT)
+    try:
+        _lock(handle, wait=True)
+        yield
+    finally:
+        os.close(handle)
+
+
+class Lock:
+    """A lock of a file as Optuna's journal takes it; a killed process leaves none behind."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.handle = -1
+
+    def acquire(self) -> bool:
+        """Wait for the lock."""
+        self.handle = os.open(self.file, os.O_RDWR | os.O_CREAT)
+        _lock(self.handle, wait=True)
+        return True
+
+    def release(self) -> None:
+        """Let others have it."""
+        os.close(self.handle)
+
+
+class Life:
+    """A sign that this process is alive: a locked file of its own in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.name = uuid.uuid4().hex
+        self.file = folder / self.name
+        self.handle = os.open(self.file, os.O_RDWR | os.O_CREAT)
+        _lock(self.handle, wait=True)
+
+    def end(self) -> None:
+        """Take the sign away."""
+        os.close(self.handle)
+        self.file.unlink(missing_ok=True)
+
+
+def is_alive(folder: Path, name: str) -> bool:
+    """Whether the process that has the sign `name` in `folder` still runs."""
+    try:
+        handle = os.open(folder / name, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        _lock(handle, wait=False)
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
+    return False

@@ -1,0 +1,110 @@
+"""`pizzaiolo improve`: a search, what would help, and the winner tested once; into a STUDY."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import AbstractContextManager, closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..config import ImproveConfig, duration, to_dict
+from ..console import log, progress
+from ..core.bundle import write_text
+from ..core.manifest import Dataset
+from ..errors import GateError, InputError, UsageError
+from .clock import SEARCH, Clock
+from .conclude import Ending, conclude
+from .locks import locked
+from .part import searched_part
+from .search import Search, take_part
+from .space import Space
+from .study import open_study
+from .workers import Task, workers
+
+TRIALS = 100  # that are searched where neither trials nor a timeout is given
+
+
+def improve(
+    dataset: Path | str | Dataset,
+    out: Path | str,
+    config: ImproveConfig = ImproveConfig(),
+    *,
+    space: Path | str | Space | None = None,
+    suggest: Path | str | None = None,
+) -> dict[str, Any]:
+    """Search for better settings of `train`, and say what else would help.
+
+    Every setting of `space` (a TOML file, see recipes/search_*.toml) is judged by the pictures of
+    the train and the validation split that it had not learnt from, and compared with the default
+    recipe on the same pictures. The winner is then trained into `out`/best and meets the test
+    split once. Run again with the same `out`, it goes on; several processes may at once. `suggest`
+    is a folder of unlabelled photos: which of them to label next. Returns what `improve --json`
+    prints; `interrupted` is True where Ctrl-C ended the search early.
+    Raises `DatasetError`, `UsageError`, `InputError`, `WorkError` or `StorageError`.
+    """
+    clock = Clock(time.monotonic(), duration(config.timeout) if config.timeout else None)
+    data = dataset if isinstance(dataset, Dataset) else Dataset.open(dataset)
+    if suggest is not None and not Path(suggest).is_dir():
+        raise InputError(f"{suggest} is no folder, expected one of unlabelled photos")
+    if config.trials is None and clock.seconds is None:
+        done = suggest is not None and (Path(out) / "best" / "model.pt").is_file()
+        config = replace(config, trials=1 if done else TRIALS)
+    asked = space if isinstance(space, Space) else Space.read(space)
+    folder = open_study(Path(out), data, asked, config)
+    with closing(take_part(folder, data, asked, config)) as search:
+        interrupted = _search(search, data, config, clock, usual=space is None)
+        ending = Ending(folder, data, config, search, Path(suggest) if suggest else None)
+        with locked(folder / ".conclusion.lock"):
+            result = conclude(ending, clock, interrupted)
+    write_text(folder / "improve.json", json.dumps(result, indent=2, ensure_ascii=False))
+    if result["best"] is None:
+        raise GateError(
+            f"none of the {result['trials']} settings keeps to the limits, see {result['report']}",
+            hint="a larger --max-latency-ms or --max-mb, or --space with smaller models",
+        )
+    return result
+
+
+def _search(
+    search: Search, data: Dataset, config: ImproveConfig, clock: Clock, usual: bool
+) -> bool:
+    """Try the default recipe, then settings; whether Ctrl-C ended it."""
+    search.first()
+    clock.keep(search.default.seconds)
+    search.deadline = clock.at(SEARCH)
+    try:
+        search.part = searched_part(search, config, usual)
+        with _others(search, data, config), progress("settings", config.trials) as advance:
+            search.run(advance)
+    except KeyboardInterrupt:
+        log.info("interrupted: what is finished is kept, the same command goes on")
+        return True
+    _check_tried(search, config)
+    return False
+
+
+def _others(search: Search, data: Dataset, config: ImproveConfig) -> AbstractContextManager[None]:
+    """The other processes of the search, while it runs."""
+    left = None if search.deadline is None else search.deadline - time.monotonic()
+    task = Task(
+        study=str(search.journal.folder),
+        dataset=str(data.root),
+        settings=to_dict(config),
+        leading=(search.part or search.journal.space).leading(),
+        end=None if left is None else time.time() + left,
+    )
+    return workers(task, config.workers - 1)
+
+
+def _check_tried(search: Search, config: ImproveConfig) -> None:
+    """Raise `UsageError` where the time was too short for a single setting."""
+    trials = search.journal.trials()
+    if len(trials) == 1 and search.over:
+        needed = 3 * trials[0].seconds / SEARCH
+        raise UsageError(
+            f"the timeout of {config.timeout} was over before one setting was tried; "
+            f"the default recipe alone took {trials[0].seconds:.0f} s",
+            hint=f"--timeout {max(60, round(needed))}s or more",
+        )
