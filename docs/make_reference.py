@@ -4,7 +4,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import get_type_hints
 
-from pizzaiolo.config import SECTIONS, Config
+from pizzaiolo.config import SECTIONS
+from pizzaiolo.settings import Config
 
 TARGET = Path(__file__).parent / "reference" / "settings.md"
 HEAD = """# Settings

@@ -13,8 +13,9 @@ from typing import Annotated, Any
 
 import typer
 
-from .config import Config, load_config
+from .config import load_config
 from .errors import UsageError
+from .settings import Config
 
 RecipeFlag = Annotated[
     Path | None, typer.Option("--config", help="TOML recipe; flags override it", metavar="FILE")

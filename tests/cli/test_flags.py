@@ -5,9 +5,10 @@ import inspect
 import pytest
 
 from pizzaiolo import cli
-from pizzaiolo.config import SECTIONS, Config
+from pizzaiolo.config import SECTIONS
 from pizzaiolo.errors import UsageError
 from pizzaiolo.flags import with_flags
+from pizzaiolo.settings import Config
 
 
 @pytest.mark.parametrize("section", SECTIONS)

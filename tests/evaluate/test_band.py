@@ -15,8 +15,8 @@ from pizzaiolo.evaluate.band import (
     Band,
     expected_risk,
     reject_band,
-    risk_error,
     risk_coverage_curve,
+    risk_error,
 )
 
 scored = st.lists(

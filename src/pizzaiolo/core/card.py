@@ -6,8 +6,9 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..config import Config, from_dict
+from ..config import from_dict
 from ..errors import ModelFileError, UsageError
+from ..settings import Config
 from .labels import Labels
 from .novelty import Novelty
 from .preprocess import Preprocess

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..config import Config, from_dict, option, to_dict
+from ..config import from_dict, to_dict
 from ..errors import ModelFileError, UsageError
+from ..settings import Config, option
 
 NOT_SURE = "Not sure"
 UNLIKE, CLOSE = "unlike training", "too close to call"  # why an answer is not sure

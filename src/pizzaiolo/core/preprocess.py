@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..config import Config, from_dict, option, to_dict
+from ..config import from_dict, to_dict
 from ..errors import ModelFileError, UsageError
+from ..settings import Config, option
 from .image import Limits, read_image
 
 MODES = ("crop", "pad", "squash")

@@ -9,11 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..config import ImproveConfig, duration, to_dict
+from ..config import ImproveConfig, to_dict
 from ..console import log, progress
 from ..core.bundle import write_text
 from ..core.manifest import Dataset
 from ..errors import GateError, InputError, UsageError
+from ..settings import duration
 from .clock import SEARCH, Clock
 from .conclude import Ending, conclude
 from .locks import locked

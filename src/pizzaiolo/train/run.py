@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..config import BACKBONE, TrainConfig, duration
+from ..config import BACKBONE, TrainConfig
 from ..console import log
 from ..core.bundle import UNFINISHED, cache_folder, result_folder
 from ..core.manifest import Dataset
@@ -20,6 +20,7 @@ from ..errors import UsageError
 from ..model.define import Definition, define
 from ..model.device import choose_device, own_mode, seed_everything
 from ..model.features import pretrained_embedder
+from ..settings import duration
 from .checkpoint import FILE, Checkpoints, identity, own_draws
 from .data import Split, load_split
 from .defaults import affordable, filled, unused
