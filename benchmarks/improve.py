@@ -13,6 +13,7 @@ flagship set is looked at; the last three parts leave its test split alone.
 from __future__ import annotations
 
 import argparse
+import math
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -75,13 +76,15 @@ class Place:
 
 
 def tried(study: Path) -> tuple[int, float]:
-    """How many settings were finished after the default, and in how many minutes."""
+    """How many settings were finished after the default, and in how many minutes (nan for none)."""
     file = optuna.storages.journal.JournalFileBackend(str(study / "study.journal"))
     storage = optuna.storages.JournalStorage(file)
     (name,) = optuna.get_all_study_names(storage)
     trials = optuna.load_study(study_name=name, storage=storage).get_trials()[1:]
     spans = [(t.datetime_start, t.datetime_complete) for t in trials]
     known = [(start, end) for start, end in spans if start and end]
+    if not known:
+        return 0, math.nan
     whole = max(end for _, end in known) - min(start for start, _ in known)
     return len(known), whole.total_seconds() / 60
 

@@ -90,7 +90,7 @@ def note(message: str) -> None:
 @contextmanager
 def prints_aside() -> Iterator[None]:
     """What the block prints by itself, as a person's own module may, goes to stderr."""
-    _results.append(_stdout())
+    _results.append(results())
     try:
         with redirect_stdout(sys.stderr):
             yield
@@ -98,18 +98,19 @@ def prints_aside() -> Iterator[None]:
         _results.pop()
 
 
-def _stdout() -> TextIO:
+def results() -> TextIO:
+    """Where results go: stdout, whatever a block around does to it."""
     return _results[-1] if _results else sys.stdout
 
 
 def say(message: str = "") -> None:
     """A line of the result on stdout."""
-    print(message, file=_stdout())
+    print(message, file=results())
 
 
 def say_json(value: Any) -> None:
     """The result as one line of JSON on stdout."""
-    plain = "utf" not in (_stdout().encoding or "").lower()
+    plain = "utf" not in (results().encoding or "").lower()
     say(json.dumps(value, ensure_ascii=plain, allow_nan=False))
 
 
@@ -121,7 +122,7 @@ def say_table(header: Sequence[str], rows: Iterable[Sequence[Any]], *, fold: boo
     """
     lines = [[str(cell) for cell in row] for row in (header, *rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
-    if fold and _stdout().isatty():
+    if fold and results().isatty():
         room = shutil.get_terminal_size().columns - sum(width + 2 for width in widths[1:])
         widths[0] = min(widths[0], max(room, len(header[0])))
     lines.insert(1, ["-" * width for width in widths])

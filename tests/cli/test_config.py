@@ -39,7 +39,7 @@ def values(field: Any, hint: Any) -> st.SearchStrategy[Any]:
         return st.sampled_from(limits["choices"])
     if field.name == "ratios":
         return st.sampled_from([(0.7, 0.15, 0.15), (0.5, 0.25, 0.25)])
-    if field.name == "time_budget":
+    if field.name == "time_budget" or (field.name == "timeout" and str in kinds):
         return st.sampled_from([None, "90s", "1h30m"])
     if hint == tuple[str, ...]:
         return st.lists(TEXT, max_size=3).map(tuple)
@@ -84,7 +84,7 @@ def test_flags_override_the_recipe_and_the_recipe_the_defaults(section: str, rec
     kind = SECTIONS[section]
     name, low, high = {
         "prepare": ("size", 100, 200), "train": ("epochs", 3, 4), "export": ("pictures", 9, 10),
-        "evaluate": ("bootstrap", 200, 300), "serve": ("port", 1, 2),
+        "evaluate": ("bootstrap", 200, 300), "improve": ("folds", 3, 4), "serve": ("port", 1, 2),
     }[section]  # fmt: skip
     recipe.write_text(f"[{section}]\n{name} = {low}\n")
     assert getattr(load_config(kind, recipe, {name: None}), name) == low

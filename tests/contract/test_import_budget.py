@@ -1,5 +1,6 @@
 """What a command may load, seen in `sys.modules` of a child process."""
 
+import gc
 import json
 import os
 import subprocess
@@ -7,6 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from pizzaiolo.core.manifest import Dataset
+from pizzaiolo.step import loading
 
 HEAVY = {"numpy", "torch", "onnxruntime", "PIL", "timm", "torchvision", "sklearn", "pyarrow"}
 TRAINING = {"torch", "torchvision", "timm", "sklearn", "pyarrow", "onnx"}
@@ -53,3 +57,21 @@ def test_serve_on_onnx_loads_no_torch(starter: Path) -> None:
         f"create_app(load({str(starter)!r}))"
     )
     assert not loaded(code) & TRAINING
+
+
+def test_the_default_training_loads_no_pandas_and_no_accelerate(
+    tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    """Pain: reading the manifest loaded pandas, a twentieth of a training's time."""
+    arguments = ("train", str(tiny_dataset.root), "--out", str(tmp_path / "run"))
+    assert not loaded(run(*arguments)) & {"pandas", "accelerate", "sklearn"}
+
+
+def test_loading_leaves_the_collector_as_it_was() -> None:
+    assert gc.isenabled()
+    with loading():
+        assert not gc.isenabled()
+        with loading():
+            pass
+        assert not gc.isenabled()
+    assert gc.isenabled()

@@ -46,7 +46,7 @@ class Sandbox:
     port: int
 
     def run(self, command: str) -> subprocess.CompletedProcess[str]:
-        command = command.replace(":8000", f":{self.port}")
+        command = command.replace(":8000", f":{self.port}").replace("--timeout 10m", "--trials 2")
         return subprocess.run(
             command, shell=True, cwd=self.folder, env=self.environment,
             capture_output=True, text=True, timeout=240,
@@ -62,6 +62,8 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory, photos: Path, starter: Pat
     folder = tmp_path_factory.mktemp("reader")
     shutil.copytree(photos, folder / "photos")
     shutil.copy(photos / "pizza" / "pizza_0011.jpg", folder / "dinner.jpg")
+    (folder / "new_photos").mkdir()
+    shutil.copy(photos / "pizza" / "pizza_0012.jpg", folder / "new_photos" / "new.jpg")
     (folder / ".venv").symlink_to(Path(sys.executable).parents[1])
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -258,3 +258,18 @@ def test_two_processes_on_one_study_and_their_workers(
     assert len(every) == len(set(every)) == 13
     assert {json.loads(stdout)["trials"] for stdout, _ in told} == {12}
     assert len(files(out)) == 13
+
+
+def test_trainings_by_steps_are_searched_too(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "space.toml").write_text(
+        "[space]\nrecipe = 'scratch'\nmodel = 'cnn'\nsize = 32\nepochs = 3\npatience = 3\n"
+        "lr = { low = 1e-4, high = 1e-1, log = true }\n"
+    )
+    config = ImproveConfig(trials=6, folds=3, diagnose=False, ablation=False)
+    result = improve(tiny_dataset, tmp_path / "s", config, space=tmp_path / "space.toml")
+    assert result["trials"] == 6 and not result["failed"]
+    assert result["stopped"] > 0, "the poor ones end early"
+    rows = [row for row in result["leaderboard"] if row["trial"]]
+    held = len(tiny_dataset.split("validation"))
+    assert rows and all(row["pictures"] == held for row in rows)
+    assert (tmp_path / "s" / "trials" / f"{rows[0]['trial']:05}" / "weights.pt").is_file()

@@ -12,6 +12,7 @@ from .. import console
 from ..config import PrepareConfig, TrainConfig
 from ..errors import UsageError
 from ..flags import with_flags
+from ..step import loading
 from .root import JsonFlag, app, show
 
 MODELS_SHOWN = 40
@@ -162,7 +163,8 @@ def train(
     json: JsonFlag = False,
 ) -> None:
     """3. Train a model; the result is its best epoch."""
-    from ..train import run
+    with loading():
+        from ..train import run
 
     if show_batch is not None:
         with console.prints_aside():

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .. import console
 from ..config import ExportConfig, ServeConfig
-from ..errors import InputError
+from ..errors import UsageError
 from ..flags import with_flags
 from .root import CodeFlag, JsonFlag, ModelFlag, app, show
+
+if TYPE_CHECKING:
+    from ..core.labels import Labels
+    from ..predict import Answer
+    from ..predict.job import Job, Totals
+
+TOLD_AFTER = 2.0  # seconds: then a job's time is worth a line
 
 
 @app.command()
@@ -52,35 +59,78 @@ def predict(
     inputs: Annotated[list[str], typer.Argument(help="pictures, folders, globs, - for stdin")],
     model: ModelFlag = None,
     code: CodeFlag = None,
-    json: JsonFlag = False,
+    json: Annotated[bool, typer.Option("--json", help="print one JSON object a line")] = False,
+    csv: Annotated[
+        str | None, typer.Option(help="write the answers as CSV, - for stdout", metavar="FILE")
+    ] = None,
+    parquet: Annotated[
+        Path | None,
+        typer.Option(help="write every answer as Parquet, kept while it runs", metavar="FILE"),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="skip the pictures that the Parquet file has")
+    ] = False,
+    sort: Annotated[
+        str | None,
+        typer.Option(help="confidence, novelty (highest first), verdict or path", metavar="ORDER"),
+    ] = None,
+    where: Annotated[
+        str | None,
+        typer.Option(
+            help="only those, for example 'verdict == \"Not sure\" and confidence < 0.6'",
+            metavar="CONDITION",
+        ),
+    ] = None,
+    copy_to: Annotated[
+        Path | None, typer.Option(help="copy the pictures to a folder per verdict", metavar="DIR")
+    ] = None,
 ) -> None:
-    """7. Answer pictures: one verdict each."""
-    from ..predict import expand
+    """7. Answer pictures: one verdict each, as a table, JSON, CSV, Parquet or folders."""
+    from ..predict.job import Job, run_job
     from ..starter import load
 
-    paths = list(expand(_with_stdin(inputs)))
-    failed = 0
+    if json and csv == "-":
+        raise UsageError("--json and --csv - both want stdout", hint="give --csv a file")
+    job = Job(tuple(inputs), csv, parquet, resume, sort, where, copy_to)
+    job.check()
     with console.prints_aside():
         predictor = load(model, code)
-        for answer in console.track(predictor.predict_many(paths), "predicting", len(paths)):
-            failed += answer.error is not None
-            if json:
-                console.say_json(answer.to_json())
-            else:
-                console.say(answer.line)
-    if failed:
-        console.note(f"{failed} of {len(paths)} could not be read")
+        stdin = sys.stdin.buffer if "-" in inputs else None
+        totals = run_job(predictor, job, _shown(job, json, predictor.labels), stdin)
+    if where is not None:
+        console.note(f"{totals.chosen:,} of {totals.pictures:,} pictures meet the condition")
+    _tell(totals, quiet=json or csv == "-")
+    if totals.failed:
         raise typer.Exit(1)
 
 
-def _with_stdin(inputs: list[str]) -> list[str]:
-    if "-" not in inputs:
-        return inputs
-    lines = sys.stdin.buffer.read().splitlines()
-    listed = [os.fsdecode(line) for line in lines if line.strip()]
-    if not listed:
-        raise InputError("the list on stdin names no picture", hint="expected one path a line")
-    return [item for item in inputs if item != "-"] + listed
+def _shown(job: Job, json: bool, labels: Labels) -> Callable[[Answer], None] | None:
+    """What prints an answer; None where the answers go elsewhere."""
+    from ..predict.people import Lines
+
+    if json:
+        return lambda answer: console.say_json(answer.to_json())
+    chosen = job.where is not None or job.order is not None
+    if job.csv is not None or job.copy_to is not None or (job.parquet is not None and not chosen):
+        return None
+    out = console.results()
+    lines = Lines(labels, bar=out.isatty(), encoding=out.encoding or "")
+    return lambda answer: console.say(lines.line(answer))
+
+
+def _tell(totals: Totals, quiet: bool) -> None:
+    """What was done: what was written on stdout, unless the answers are there; the rest aside."""
+    for line in totals.written:
+        (console.note if quiet else console.say)(line)
+    if totals.written and totals.pictures:
+        parts = [f"{verdict} {count:,}" for verdict, count in sorted(totals.verdicts.items())]
+        (console.note if quiet else console.say)(f"verdicts: {', '.join(parts)}")
+    if totals.skipped:
+        console.note(f"{totals.skipped:,} were answered before and are left out")
+    if totals.seconds > TOLD_AFTER:
+        console.note(f"{totals.pictures:,} pictures in {totals.seconds:.1f} s, {totals.rate}")
+    if totals.failed:
+        console.note(f"{totals.failed:,} of {totals.pictures:,} could not be read")
 
 
 @app.command()

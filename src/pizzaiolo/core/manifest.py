@@ -90,7 +90,8 @@ def _schema(names: Sequence[str]) -> Any:
 def read_rows(path: Path) -> list[Row]:
     """Read `manifest.parquet`; unknown columns of a later version are ignored."""
     try:
-        table = pq.read_table(path)
+        with pq.ParquetFile(path) as file:  # pq.read_table would load pandas
+            table = file.read()
         names = [name for name in COLUMNS if name in table.column_names]
         table = table.select(names).cast(_schema(names))
     except (OSError, pa.ArrowException) as error:

@@ -47,7 +47,7 @@ def conclude(ending: Ending, clock: Clock, interrupted: bool) -> dict[str, Any]:
     config = ending.config
     limits = Limits(config.max_latency_ms, config.max_mb)
     pricer = Pricer(ending.search.costs, monotonic() if interrupted else clock.at(PRICES))
-    study, board = ranked(ending.search.study(), limits, pricer)
+    study, board = ranked(ending.search.study(), limits, pricer, hurried=interrupted)
     board.write_csv(ending.folder / "leaderboard.csv")
     facts = Facts(study, board, str(ending.data.root), str(ending.folder), wish=config.wish)
     suggested: dict[str, Any] | None = None

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from time import monotonic
 
-from ..config import BACKBONE, ImproveConfig, TrainConfig
+from ..config import ImproveConfig, TrainConfig
 from ..console import log
 from ..errors import UsageError
 from ..model.device import choose_device
-from ..model.features import pretrained_embedder
-from ..train.job import EPOCHS
 from .cost import Cost
 from .leaderboard import Limits
 from .pricing import Pricer
 from .search import Search
 from .space import Space
 
-NOMINAL = 600.0  # seconds of a search without a timeout, to tell what is too slow for it
-SHARE = 0.1  # of the time for the search that a training by steps may take
-STEP_COST = 5.0  # of looking at a picture: learning from it, forward and backward in PyTorch
 EVEN = 1.25  # classes whose sizes differ by less need no balance
 
 
@@ -60,22 +54,15 @@ def _within(space: Space, limits: Limits, pricer: Pricer) -> Space:
 
 
 def _quick(space: Space, search: Search, config: ImproveConfig) -> Space:
-    """Without trainings by steps where one takes too long; classes of like size aren't balanced."""
-    left = NOMINAL if search.deadline is None else search.deadline - monotonic()
-    if left > 0 and (needed := steps_seconds(search, config)) > SHARE * left:
+    """On a CPU without trainings by steps; classes of like size aren't balanced."""
+    by_steps = any(recipe != "head" for recipe in space.recipes())
+    if by_steps and choose_device(config.device).type == "cpu":
         log.info(
-            "recipe finetune is not searched: one setting would take about %.0f of %.0f s; "
-            "--space FILE or a longer --timeout includes it", needed, left,
-        )  # fmt: skip
+            "recipe finetune takes minutes a setting on a CPU and is not searched; "
+            "--space recipes/search_finetune.toml does it"
+        )
         space = space.only(lambda config: config.recipe == "head") or space
     counts = [search.folds.truth.tolist().count(c) for c in set(search.folds.truth.tolist())]
     if max(counts) < EVEN * min(counts):
         space = space.narrowed({"balance": ("none",)})
     return space
-
-
-def steps_seconds(search: Search, config: ImproveConfig) -> float:
-    """About how long a training of all layers takes, by the speed of the default backbone here."""
-    each = pretrained_embedder(BACKBONE, choose_device(config.device)).seconds_each()
-    epochs = EPOCHS["finetune"]["quick"] + EPOCHS["stages"]["quick"] / 3
-    return each * len(search.folds) * STEP_COST * epochs

@@ -21,20 +21,20 @@ class Pricer:
         self.costs, self.deadline = costs, deadline
         self.told: dict[TrainConfig, Cost | None] = {}
 
-    def cost(self, config: TrainConfig) -> Cost | None:
-        """The cost of a setting, None where it can't be told."""
+    def cost(self, config: TrainConfig, anyway: bool = False) -> Cost | None:
+        """The cost of a setting, None where it can't be told; `anyway`, however late it is."""
         key = _architecture(config)
-        if key not in self.told:
+        if key not in self.told and (anyway or not self._late()):
             self.told[key] = self._estimate(key)
-        return self.told[key]
+        return self.told.get(key)
 
     def exact(self, config: TrainConfig) -> Cost | None:
         """The same, measured with the members joined."""
         key = _architecture(config)
         known = self.cost(key)
         if known is not None and known.estimated and not self._late():
-            self.told[key] = self.costs.measure_exact(key)
-        return self.told[key]
+            self.told[key] = known = self.costs.measure_exact(key)
+        return known
 
     def priced(self, trial: Trial) -> Trial:
         """The trial with what it costs."""
@@ -44,8 +44,6 @@ class Pricer:
         return replace(trial, latency_ms=cost.latency_ms, megabytes=cost.megabytes)
 
     def _estimate(self, config: TrainConfig) -> Cost | None:
-        if self._late():
-            return None
         try:
             return self.costs.estimate(config)
         except Exception as error:  # an exporter raises many kinds, and a search needs none of it
@@ -56,12 +54,16 @@ class Pricer:
         return self.deadline is not None and monotonic() > self.deadline
 
 
-def ranked(study: Study, limits: Limits, pricer: Pricer) -> tuple[Study, Leaderboard]:
+def ranked(
+    study: Study, limits: Limits, pricer: Pricer, hurried: bool = False
+) -> tuple[Study, Leaderboard]:
     """The study with the costs of its finished trials, and the leaderboard whose best was measured
-    for real."""
+    for real; `hurried` measures nothing."""
     better = study.aim.higher_is_better
     order = sorted(study.done, key=lambda t: (t.value or 0.0) * (-1 if better else 1))
-    for trial in order:  # where time is short the best are told first
+    for trial in (*order[:1], study.default):  # these however late it is
+        pricer.cost(trial.config, anyway=not hurried)
+    for trial in order:  # where time is short the best come first
         pricer.cost(trial.config)
     for _ in range(CHECKED):
         study = _with_costs(study, pricer)

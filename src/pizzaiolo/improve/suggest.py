@@ -31,6 +31,9 @@ from .unlabelled import EXACT, NEAR, LeftOut, Looker, Photo, Shortlist
 CSV, PAGE, LEFT_OUT = "suggestions.csv", "suggestions.html", "suggestions-left-out.csv"
 TEMPLATE = Path(__file__).with_name("suggest.html")
 POOL, LEAST_POOL = 10, 1000  # photos that are compared: so many for each suggested, at least
+# Measured on two splits, 20 draws each: 100 labelled photos, and 50 more of some 690. These bring
+# 0.7 points of held-out accuracy more than 50 at random (0.2 to 1.3, and 0.1 to 1.1); doubt alone
+# as much.
 NEW = 0.5  # so much more counts the doubt of what is twice as novel as the cut
 LEAD = 2.0  # the power of that worth against being different
 DOUBTS = (0.8, CLOSE), (0.2, "unsure")  # of how close the two likeliest classes are, in words

@@ -40,5 +40,8 @@ def ensure_torchvision() -> None:
 @cache
 def timm() -> Any:
     """The timm package, with torchvision made importable first."""
-    ensure_torchvision()
-    return import_module("timm")
+    from ..step import loading  # here, for this file also runs on its own
+
+    with loading():
+        ensure_torchvision()
+        return import_module("timm")

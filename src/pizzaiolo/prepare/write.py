@@ -5,21 +5,18 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
-import re
 import shutil
-import unicodedata
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from ..core.bundle import atomic_path
 from ..core.manifest import Row, is_dataset
+from ..core.names import safe_name
 from ..errors import StorageError, explain_os_error
 from .columns import amend
 from .table import Rows
 
 STAGING = "images/.staging"
-_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)  # of Windows
-_MAX_NAME = 120  # bytes; file systems take 255
 
 
 def refuse_strangers(out: Path) -> None:
@@ -74,13 +71,6 @@ def _short(name: str) -> int:
     """8 bytes that stand for a name; should two share them, one is numbered without need."""
     digest = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big")
-
-
-def safe_name(text: str) -> str:
-    """A file name that every system takes: no control characters, separators or devices."""
-    name = re.sub(r"[^\w .()+-]", "_", unicodedata.normalize("NFC", text)).strip(". ")
-    name = name.encode()[:_MAX_NAME].decode(errors="ignore").rstrip(". ")
-    return f"_{name}" if not name or _DEVICES.match(name) else name
 
 
 def write_rejected(path: Path, rows: Sequence[Row]) -> None:

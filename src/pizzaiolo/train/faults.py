@@ -6,8 +6,6 @@ import gc
 from collections.abc import Callable
 from pathlib import Path
 
-from accelerate.utils.memory import find_executable_batch_size, should_reduce_batch_size
-
 from ..errors import WorkError
 from .data import Loader
 
@@ -49,6 +47,8 @@ def _kept(path: Path | None) -> str:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether a device, or torch on the CPU, had no memory left."""
+    from accelerate.utils.memory import should_reduce_batch_size
+
     return isinstance(error, Exception) and should_reduce_batch_size(error)
 
 
@@ -65,6 +65,8 @@ def too_large(size: int, attempt: Callable[[int], None]) -> WorkError:
 
 def _fitting(size: int, attempt: Callable[[int], None]) -> int:
     """The first of size / 2, size / 4, ... with which `attempt` runs; 0 for none."""
+    from accelerate.utils.memory import find_executable_batch_size
+
     tried = size
 
     def halve() -> int:

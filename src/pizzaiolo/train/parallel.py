@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import atexit
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from accelerate import Accelerator
-from accelerate.data_loader import BatchSamplerShard
-from accelerate.state import AcceleratorState
 
 from ..errors import UsageError
 from .data import Loader
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 PRECISIONS = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 
@@ -82,6 +82,9 @@ def make_accelerator(device: torch.device, precision: str) -> Accelerator:
     `auto` is bf16 where a GPU has it, fp16 on an older one and fp32 elsewhere. Raises
     `UsageError` for a precision that the device lacks.
     """
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
     if precision == "auto":
         precision = "fp32"
         if device.type == "cuda":
@@ -108,6 +111,8 @@ def share(loader: Loader) -> Loader:
     count = processes()
     if count == 1:
         return loader
+    from accelerate.data_loader import BatchSamplerShard
+
     batches: Any = BatchSamplerShard(loader.batch_sampler, count, process_index())
     part = Loader(
         loader.dataset,
