@@ -155,11 +155,11 @@ def slices() -> list[Slice]:
 
 def against() -> Against:
     """Another model, which is right on one picture and wrong on two."""
-    said = "the other says Not pizza, 71.0%"
+    said = "the other says Not pizza, 71.0 %"
     gained = [replace(mistake(600 + i), predicted="pizza", truth="pizza", heat=None, near=(),
                       bucket="", why=said, probabilities={"not_pizza": 0.1, "pizza": 0.9})
               for i in range(2)]  # fmt: skip
-    lost = replace(mistake(602), path=HOSTILE[3], heat=None, near=(), bucket="", why=said)
+    lost = replace(mistake(2), path=HOSTILE[3], heat=None, near=(), bucket="", why=said)
     sentence = "Within noise of old run: +0.5 points of accuracy (95 % interval -1.0 to 2.0)"
     return Against(sentence, gained, [lost])
 

@@ -119,7 +119,7 @@ def test_a_job_that_was_killed_goes_on(work: Path) -> None:
         done = subprocess.run([sys.executable, "-c", KILLED], cwd=work, env=environment,
                               capture_output=True, text=True)  # fmt: skip
         told.append(done.stdout)
-    # 12 begun and 8 kept, twice; of the 14 left 8 more; then the last 6 are answered
+    # each is killed when it has kept 8: 22, 14 and 6 are left, which the last one answers
     assert told == ["", "", "", "6\n"], done.stderr
     assert [row["path"] for row in rows()] == [f"photos/{i:02}.png" for i in range(30)]
 

@@ -54,10 +54,7 @@ def test_a_disk_without_hard_links_does_the_same(
     copier = Copier(tmp_path / "out", LABELS)
     for file in (*files, files[0]):
         copier.add(answer(file))
-    assert (
-        list(content(tmp_path / "out").values()) == [b"\0", b"\1", b"\2"]
-        or len(content(tmp_path / "out")) == 3
-    )
+    assert sorted(content(tmp_path / "out").values()) == [b"\0", b"\1", b"\2"]
     assert copier.copied.total() == 3 and copier.already == 1
 
 

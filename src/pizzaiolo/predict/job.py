@@ -1,4 +1,7 @@
-"""A job of the `predict` command: pictures stream in, answers go to all that want them."""
+"""A job of the `predict` command: pictures stream in, answers go to all that want them.
+
+What a plain question needs no part of is imported where it is asked for: the first answer is quick.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +18,16 @@ from typing import TYPE_CHECKING, BinaryIO
 from ..console import note, progress, results
 from ..errors import MissingExtraError, UsageError
 from .answer import Answer
-from .order import Sorter, check_order
 from .people import UNREADABLE
-from .place import Copier, check_folder
 from .predictor import Predictor
 from .rows import STDOUT, check_suffix, csv_rows
 from .sources import STDIN, expand, lines_of, listed
-from .where import Condition, compile_where
 
 if TYPE_CHECKING:
+    from .order import Sorter
     from .parquet import Facts, ParquetRows
+    from .place import Copier
+    from .where import Condition
 
 TOLD_EVERY = 30.0  # seconds, where no terminal shows the progress
 Take = Callable[[Answer], None]
@@ -48,6 +51,8 @@ class Job:
     def check(self) -> None:
         """Raise `UsageError` for what can't be asked together or can't be written."""
         if self.order is not None:
+            from .order import check_order
+
             check_order(self.order)
         if self.csv is not None and self.csv != STDOUT:
             check_suffix("--csv", self.csv, ".csv")
@@ -57,6 +62,8 @@ class Job:
         elif self.resume:
             raise UsageError("--resume goes on with a Parquet file", hint="add --parquet FILE")
         if self.copy_to is not None:
+            from .place import check_folder
+
             check_folder(self.copy_to, self.inputs)
 
 
@@ -111,6 +118,8 @@ class _Run:
         self.labels = predictor.labels
         self.where: Condition = lambda _: True
         if job.where is not None:
+            from .where import compile_where
+
             self.where = compile_where(job.where, self.labels)
         self.totals = Totals()
         self.facts: deque[Facts] = deque()
@@ -126,8 +135,7 @@ class _Run:
             takers = [self.show] if self.show else []
             if job.csv is not None:
                 takers.append(stack.enter_context(csv_rows(job.csv, self.labels)).add)
-            copier = Copier(job.copy_to, self.labels) if job.copy_to is not None else None
-            sorter = Sorter(job.order) if job.order is not None else None
+            copier, sorter = self._copier(), self._sorter()
             at_once: list[Take] = [sorter.add] if sorter else takers
             self._answer([copier.add, *at_once] if copier else at_once, total)
             for answer in sorter.answers() if sorter else ():
@@ -136,6 +144,20 @@ class _Run:
         self.totals.seconds = time.monotonic() - began
         self._tell_written(copier)
         return self.totals
+
+    def _copier(self) -> Copier | None:
+        if self.job.copy_to is None:
+            return None
+        from .place import Copier
+
+        return Copier(self.job.copy_to, self.labels)
+
+    def _sorter(self) -> Sorter | None:
+        if self.job.order is None:
+            return None
+        from .order import Sorter
+
+        return Sorter(self.job.order)
 
     def _answer(self, takers: Sequence[Take], total: int | None) -> None:
         with self._progress(total) as advance:

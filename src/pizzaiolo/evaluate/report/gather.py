@@ -41,6 +41,7 @@ from .facts import (
     Novelty,
     Shown,
 )
+from .words import percent
 
 MOST_SPOILT = 100  # pictures
 MOST_LEAKS = 24
@@ -210,7 +211,7 @@ def _against(evidence: Evidence, basic: Facts) -> Against | None:
         order = sorted((rows[path] for path in paths), key=lambda i: -predictions.confidence[i])
         shown_here = (shown(predictions, i, evidence.seen.rows[i], basic.marks) for i in order)
         return [
-            replace(s, why=f"the other says {human(d.label)}, {d.confidence:.1%}")
+            replace(s, why=f"the other says {human(d.label)}, {percent(d.confidence)}")
             for s in shown_here
             if (d := there[s.path])
         ]

@@ -181,7 +181,8 @@ def cell(value: Any) -> str:
     if number is None:
         return words.UNDEFINED
     ends = words.interval(value) if isinstance(value, Mapping) else ""
-    return f"{number:.3f} ({ends})" if ends else f"{number:.3f}"
+    ends = Markup(f' <span class="ends">({ends})</span>') if ends else ""
+    return Markup(f"{number:.3f}{ends}")
 
 
 FORMS = {
