@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ from ..errors import PizzaioloError
 from .space import Space
 from .study import SPACE
 
-GRACE = 20.0  # seconds for a worker to end the trial that it is at
+PATIENCE = 5.0  # seconds to end by itself, before it is interrupted and gives its trial back
+GRACE = 20.0  # seconds for an interrupted worker to end
 INTERRUPTED = 130
 
 
@@ -48,8 +49,9 @@ def workers(task: Task, count: int) -> Iterator[None]:
     running = [subprocess.Popen(command, env=own, stdout=subprocess.DEVNULL) for _ in range(count)]
     try:
         yield
-        for worker in running:
-            worker.wait()
+        with suppress(subprocess.TimeoutExpired):  # they have the same end, and may be amid a trial
+            for worker in running:
+                worker.wait(PATIENCE)
     finally:
         for worker in running:
             _end(worker)
