@@ -143,6 +143,7 @@ def test_no_photos_to_suggest_from(tiny_dataset: Dataset, tmp_path: Path) -> Non
     assert not (tmp_path / "s").exists()
 
 
+@pytest.mark.slow
 def test_a_setting_that_fails_is_written_down_and_the_search_goes_on(
     tiny_dataset: Dataset, tmp_path: Path
 ) -> None:
@@ -260,6 +261,7 @@ def test_two_processes_on_one_study_and_their_workers(
     assert len(files(out)) == 13
 
 
+@pytest.mark.slow
 def test_trainings_by_steps_are_searched_too(tiny_dataset: Dataset, tmp_path: Path) -> None:
     (tmp_path / "space.toml").write_text(
         "[space]\nrecipe = 'scratch'\nmodel = 'cnn'\nsize = 32\nepochs = 3\npatience = 3\n"

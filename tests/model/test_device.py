@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from pizzaiolo.errors import UsageError
-from pizzaiolo.model.device import choose_device, one_thread, seed_everything
+from pizzaiolo.model.device import choose_device, one_thread, own_mode, seed_everything
 
 
 def test_the_cpu_is_always_there() -> None:
@@ -35,7 +35,8 @@ def test_a_device_that_is_not_here_is_a_clear_error(monkeypatch: pytest.MonkeyPa
 
 def test_one_seed_for_python_numpy_and_torch() -> None:
     def draw(seed: int) -> tuple[float, float, float]:
-        seed_everything(seed)
+        with own_mode():
+            seed_everything(seed)
         return random.random(), float(np.random.rand()), float(torch.rand(1))
 
     assert draw(1) == draw(1)

@@ -49,6 +49,7 @@ def two(out: Path, **wishes: Any) -> "subprocess.Popen[str]":
     return started(*TORCHRUN, SCRIPT, str(out), "8", json.dumps(wishes))
 
 
+@pytest.mark.slow
 def test_two_killed_in_the_middle_of_an_epoch_go_on_to_the_same_bits(tmp_path: Path) -> None:
     """Pain: with several processes only whole epochs were kept, whatever was asked for."""
     file = str(tmp_path / "last.ckpt")
@@ -66,6 +67,7 @@ def test_two_killed_in_the_middle_of_an_epoch_go_on_to_the_same_bits(tmp_path: P
     assert [e["train_loss"] for e in a["history"]] == [e["train_loss"] for e in b["history"]]
 
 
+@pytest.mark.slow
 def test_two_whose_clocks_differ_end_a_time_budget_together(tmp_path: Path) -> None:
     """Pain: one was done, and the other waited for it without end."""
     process = two(tmp_path / "out.pt", seconds=[1.0, 300.0], epochs=9000)
