@@ -32,15 +32,20 @@ def test_many_at_once_are_answered_as_one_by_one(predictor: Predictor, files: li
             np.testing.assert_allclose(part, np.concatenate(alone), atol=1e-4)
 
 
-def test_embeddings_are_those_of_the_answers(predictor: Predictor, files: list[Path]) -> None:
-    found = predictor.embed(files, "pictures")
-    np.testing.assert_allclose(found, predictor.run(pixels(predictor, files))[1], atol=1e-4)
+@pytest.mark.parametrize("exact", [True, False])
+def test_figures_of_files_are_those_of_their_pixels(
+    predictor: Predictor, files: list[Path], exact: bool
+) -> None:
+    expected = predictor.run(pixels(predictor, files))
+    for found, wanted in zip(predictor.figures(files, "x", exact=exact), expected, strict=True):
+        np.testing.assert_allclose(found, wanted, atol=1e-4)
 
 
+@pytest.mark.parametrize("exact", [True, False])
 def test_a_picture_that_cannot_be_read_is_named(
-    predictor: Predictor, files: list[Path], tmp_path: Path
+    predictor: Predictor, files: list[Path], tmp_path: Path, exact: bool
 ) -> None:
     (tmp_path / "text.jpg").write_text("no picture")
     with pytest.raises(DatasetError, match="can't be read") as caught:
-        predictor.embed([*files, tmp_path / "text.jpg"], "pictures")
+        predictor.figures([*files, tmp_path / "text.jpg"], "x", exact=exact)
     assert "text.jpg" in caught.value.message and caught.value.hint == "run prepare again"

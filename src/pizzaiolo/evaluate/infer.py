@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..console import track
 from ..core.manifest import Dataset, Row
 from ..core.predictions import Predictions
 from ..errors import DatasetError, InputError
-from ..predict import Answer, Predictor
+from ..predict import Predictor
 
 
 @dataclass(frozen=True)
@@ -48,36 +47,33 @@ def recall(predictor: Predictor, dataset: Dataset, most: int) -> Known:
     """
     rows, files = _pictures(dataset, "train", most)
     truth = [predictor.labels.index(row.label) for row in rows]
-    embeddings = predictor.embed(files, "the training pictures")
+    embeddings = predictor.figures(files, "train", exact=False)[1]
     return Known(np.asarray(truth, dtype=np.int64), embeddings, tuple(rows), tuple(files))
 
 
-def infer(predictor: Predictor, dataset: Dataset, split: str) -> Seen:
+def infer(predictor: Predictor, dataset: Dataset, split: str, *, exact: bool = True) -> Seen:
     """Answer the pictures of a split, by the very path that `predict` takes.
 
-    Raises `InputError` where the classes differ, `DatasetError` for a picture that is gone.
+    Those that are not `exact` are rounded otherwise, and come sooner. Raises `InputError` where the
+    classes differ, `DatasetError` for a picture that is gone.
     """
     labels = predictor.labels
     check_classes(predictor, dataset)
     rows, files = _pictures(dataset, split)
-    answers = track(predictor.look_many(files), f"answering {split}", len(files))
-    probabilities, embeddings, novelty = [], [], []
-    for answer, embedding in answers:
-        probabilities.append(_probabilities(answer, labels.names))
-        embeddings.append(embedding)
-        novelty.append(answer.novelty)
+    probabilities, embeddings = predictor.figures(files, split, exact=exact)
+    novelty = predictor.scores(embeddings)
     return Seen(
         Predictions(
             labels=labels,
             split=split,
             paths=tuple(row.path for row in rows),
             truth=np.asarray([labels.index(row.label) for row in rows], dtype=np.int64),
-            probabilities=np.asarray(probabilities),
+            probabilities=probabilities,
             groups=tuple(row.group or row.path for row in rows),
             files=tuple(map(str, files)),
             novelty=None if None in novelty else np.asarray(novelty, dtype=np.float64),
         ),
-        np.stack(embeddings),
+        embeddings,
         tuple(rows),
     )
 
@@ -106,10 +102,3 @@ def check_classes(predictor: Predictor, dataset: Dataset) -> None:
             f"the model knows the classes {sorted(model)}, the data set has {sorted(data)}",
             hint="evaluate on a data set with the same class names",
         )
-
-
-def _probabilities(answer: Answer, names: tuple[str, ...]) -> list[float]:
-    if answer.probabilities is None:
-        why = answer.error["message"] if answer.error else "no answer"
-        raise DatasetError(f"{answer.path} can't be read: {why}", hint="run prepare again")
-    return [answer.probabilities[name] for name in names]

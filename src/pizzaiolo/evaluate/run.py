@@ -123,7 +123,7 @@ def _trained(predictor: Predictor, source: Dataset | None) -> Known | None:
 def _settle(
     path: Path, predictor: Predictor, data: Dataset, trained: Known, config: EvaluateConfig
 ) -> Settled:
-    validation = infer(predictor, data, "validation")
+    validation = infer(predictor, data, "validation", exact=False)
     return settle(predictor.card, validation, trained, data.fingerprint, config)
 
 

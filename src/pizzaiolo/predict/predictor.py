@@ -100,17 +100,21 @@ class Predictor:
         """As `run`, where nothing hangs on the last bits: faster, after a second's preparation."""
         return self._quick(pixels) if self._quick else self.run(pixels)
 
-    def embed(self, files: Sequence[Path], what: str) -> NDArray[np.float32]:
-        """The embeddings [N, D] of prepared pictures, to compare with: rounded as in `run_many`.
+    def figures(
+        self, files: Sequence[Path], what: str, *, exact: bool = True
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """Probabilities [N, C] and embeddings [N, D] of prepared pictures.
 
-        What training has computed already comes from the cache. Raises `DatasetError` for a picture
-        that can't be read.
+        `exact` ones come by the path that `predict` takes. Others are rounded as in `run_many`:
+        what training has computed already comes from the cache. Raises `DatasetError` for a
+        picture that can't be read.
         """
-        if self._quick:
-            embeddings: NDArray[np.float32] = self._quick.embed(files, what)
-            return embeddings
-        pairs = track(self.look_many(files), f"features of {what}", len(files))
-        return np.stack([_seen(answer, embedding) for answer, embedding in pairs])
+        if self._quick and not exact:
+            embeddings = self._quick.embed(files, what)
+            return self._quick.answers(embeddings).astype(np.float64), embeddings
+        pairs = track(self.look_many(files), f"answering {what}", len(files))
+        rows, seen = zip(*(_seen(self.labels, *pair) for pair in pairs), strict=True)
+        return np.stack(rows), np.stack(seen)
 
     @cached_property
     def _quick(self) -> Quick | None:
@@ -150,12 +154,13 @@ def _next(waiting: deque[Future[_Decoded]]) -> list[_Decoded]:
     return [waiting.popleft().result() for _ in range(min(BATCH, len(waiting)))]
 
 
-def _seen(answer: Answer, embedding: Embedding) -> Embedding:
-    if answer.error:
-        raise DatasetError(
-            f"{answer.path} can't be read: {answer.error['message']}", hint="run prepare again"
-        )
-    return embedding
+def _seen(
+    labels: Labels, answer: Answer, embedding: Embedding
+) -> tuple[NDArray[np.float64], Embedding]:
+    if answer.probabilities is None:
+        why = answer.error["message"] if answer.error else "no answer"
+        raise DatasetError(f"{answer.path} can't be read: {why}", hint="run prepare again")
+    return np.array([answer.probabilities[name] for name in labels.names]), embedding
 
 
 @dataclass(frozen=True)
