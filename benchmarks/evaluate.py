@@ -1,6 +1,6 @@
 """How far a model's answers can be trusted, and how long the test report takes.
 
-    python benchmarks/evaluate.py [--splits 20] [--qualities quick,good]
+    python benchmarks/evaluate.py [--splits 40] [--qualities quick,good]
 
 One split gives the times, the report and what is asked of single pictures; `splits` others give
 the calibration error and the answers with a wish of 99 %. Their features come from the cache, and
@@ -242,7 +242,7 @@ def tell(quality: str, splits: list[Split]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--splits", type=int, default=20)
+    parser.add_argument("--splits", type=int, default=40)
     parser.add_argument("--qualities", default="quick,good")
     given = parser.parse_args()
     header()
