@@ -12,9 +12,10 @@ import pytest
 
 from pizzaiolo.config import EvaluateConfig, TrainConfig
 from pizzaiolo.core.manifest import Dataset
+from pizzaiolo.evaluate.compare import BETTER, NOISE, WORSE
 from pizzaiolo.improve import winner as module
 from pizzaiolo.improve.aim import Aim, Difference
-from pizzaiolo.improve.winner import BETTER, NOISE, SAME, WORSE, Crowned, crown, verdict_of
+from pizzaiolo.improve.winner import SAME, Crowned, crown, verdict_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 DEFAULT = TrainConfig(model="cnn", size=32, epochs=1)

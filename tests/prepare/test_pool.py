@@ -1,12 +1,20 @@
 """Worker processes: a crash is one row, an interrupt ends them all, a script needs no guard."""
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from pizzaiolo.config import PrepareConfig
+from pizzaiolo.prepare import pool
+from pizzaiolo.prepare.candidate import Candidate
 
 SCRIPT = """
 import os, signal, sys
@@ -61,6 +69,40 @@ def test_a_decoder_that_crashes_is_one_row(source: Path, tmp_path: Path, action:
     listed = (tmp_path / "D/rejected.csv").read_text(encoding="utf-8")
     assert "a/17.png,a,unreadable,its decoder crashed" in listed
     assert "b/17.png,b,unreadable,its decoder crashed" in listed
+
+
+def test_a_pool_that_breaks_before_the_next_file_is_sent_keeps_what_was_found(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Breaks:
+        """Answers at once, takes five tasks: one to begin and four files."""
+
+        def __init__(self, workers: int, context: Any, initializer: Any, initargs: Any) -> None:
+            initializer(*initargs)
+            self.left = 5
+
+        def submit(self, work: Callable[..., Any], *given: Any) -> "Future[Any]":
+            if not self.left:
+                raise BrokenProcessPool
+            self.left -= 1
+            done: Future[Any] = Future()
+            done.set_result(work(*given))
+            return done
+
+        def shutdown(self, **_: Any) -> None: ...
+
+    handler = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(pool, "ProcessPoolExecutor", Breaks)
+    monkeypatch.setattr(pool, "_work", None)
+    candidates = [Candidate(file, "a", file.name) for file in sorted(source.glob("a/*"))]
+    found = []
+    try:
+        with pytest.raises(BrokenProcessPool):
+            for facts, _ in pool._pooled(candidates, 0, tmp_path, PrepareConfig(), 1):
+                found.append(facts)  # noqa: PERF401 - what came before the fault
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    assert len(found) == 4
 
 
 @pytest.mark.parametrize(

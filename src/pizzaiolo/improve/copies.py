@@ -9,12 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.bundle import cache_folder
 from ..core.manifest import Dataset, Row
 from ..core.novelty import Novelty
-from ..errors import DatasetError
 from ..evaluate.novelty import with_novelty
-from ..predict import Predictor, TorchEngine
+from ..predict import Predictor
 from ..prepare.duplicates import find_near, groups_of
 from ..prepare.likeness import Greys, Indices
 from ..prepare.sight import small_grey
@@ -49,32 +47,10 @@ def known_pictures(predictor: Predictor, data: Dataset) -> Known:
     chosen = np.random.default_rng(0).permutation(len(kept))[:MOST]
     rows = tuple(kept[i] for i in sorted(chosen.tolist()))
     files = tuple(data.picture(row) for row in rows)
-    return Known(rows, files, _embeddings(predictor, rows, files))
-
-
-def _embeddings(predictor: Predictor, rows: Sequence[Row], files: Sequence[Path]) -> Features:
-    network = predictor.engine.network if isinstance(predictor.engine, TorchEngine) else None
-    if network is not None and _is_plain(network.network):
-        # PyTorch is there already: the model is one of its own.
-        import torch
-
-        from ..model.features import Embedder, embed_members
-
-        backbone = network.network.backbone
-        embedder = Embedder(backbone, predictor.card.preprocess, torch.device("cpu"))
-        digests = [row.copy_sha256 or "" for row in rows]
-        known = digests if all(digests) else None
-        return embed_members(embedder, files, cache_folder(), "the data set", known)
-    found = [embedding for _, embedding in predictor.look_many(files)]
-    if gone := [file for file, seen in zip(files, found, strict=True) if not len(seen)]:
-        raise DatasetError(f"{gone[0]} can't be read", hint="run prepare again")
-    return np.stack(found)
-
-
-def _is_plain(network: object) -> bool:
-    from ..model.network import Recogniser
-
-    return type(network) is Recogniser
+    digests = [row.copy_sha256 or "" for row in rows]
+    known = digests if all(digests) else None
+    embeddings = predictor.figures(files, "the data set", exact=False, digests=known)[1]
+    return Known(rows, files, embeddings)
 
 
 def with_known_novelty(predictor: Predictor, data: Dataset, known: Known) -> None:

@@ -20,8 +20,8 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from ..config import TrainConfig, from_dict, to_dict
+from ..core.locks import Life, Lock, is_alive, locked
 from .draft import Given, Proposer
-from .locks import Life, Lock, is_alive, locked
 from .outcome import Outcome, read_probabilities
 from .space import Space
 from .trial import DONE, FAILED, STOPPED, Trial

@@ -1,4 +1,4 @@
-"""Which part of the space is searched: what the time and the limits allow."""
+"""Which part of the space is searched: what the device and the limits allow."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from ..config import ImproveConfig, TrainConfig
 from ..console import log
 from ..errors import UsageError
 from ..model.device import choose_device
+from ..train.sampling import class_counts
 from .cost import Cost
 from .leaderboard import Limits
 from .pricing import Pricer
@@ -62,7 +63,8 @@ def _quick(space: Space, search: Search, config: ImproveConfig) -> Space:
             "--space recipes/search_finetune.toml does it"
         )
         space = space.only(lambda config: config.recipe == "head") or space
-    counts = [search.folds.truth.tolist().count(c) for c in set(search.folds.truth.tolist())]
+    folds = search.folds
+    counts = class_counts(folds.pictures.targets, len(folds.labels.names))
     if max(counts) < EVEN * min(counts):
         space = space.narrowed({"balance": ("none",)})
     return space

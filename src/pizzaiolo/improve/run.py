@@ -12,12 +12,12 @@ from typing import Any
 from ..config import ImproveConfig, to_dict
 from ..console import log, progress
 from ..core.bundle import write_text
+from ..core.locks import locked
 from ..core.manifest import Dataset
 from ..errors import GateError, InputError, UsageError
 from ..settings import duration
 from .clock import SEARCH, Clock
 from .conclude import Ending, conclude
-from .locks import locked
 from .part import searched_part
 from .search import Search, take_part
 from .space import Space

@@ -9,9 +9,9 @@ from typing import Any
 
 from ..config import ImproveConfig
 from ..core.bundle import new_folder, write_text
+from ..core.locks import locked
 from ..core.manifest import Dataset
 from ..errors import StorageError, UsageError
-from .locks import locked
 from .space import Space
 
 FILE, SPACE = "study.json", "space.toml"

@@ -6,20 +6,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from .aim import Aim, Difference
-from .scale import WIDE, Scale, many, megabytes, milliseconds, time
+from .scale import WIDE, Scale, judged_on, megabytes, milliseconds, tried
 
 SHOWN, ADVICE = 5, 5
 
 
 def searched(result: dict[str, Any]) -> str:
     """How much was tried, and by what it was judged."""
-    pairs = (("stopped", "stopped early"), ("failed", "failed"))
-    parts = [f"{result[key]} {said}" for key, said in pairs if result[key]]
-    more = f" ({', '.join(parts)})" if parts else ""
-    return (
-        f"Searched {many(result['trials'], 'setting')} in {time(result['seconds'])}{more}, judged "
-        f"on {many(result['pictures'], 'picture')} in {result['folds']} folds"
-    ).replace(WIDE, " ")
+    text = tried(result["trials"], result, result["seconds"])
+    return f"Searched {text}, {judged_on(result['pictures'], result['folds'])}".replace(WIDE, " ")
 
 
 def header(result: dict[str, Any]) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from ..core.bundle import UNFINISHED, write_text
 from ..core.manifest import Dataset
 from ..core.predictions import Predictions
 from ..errors import InputError, UsageError
+from ..evaluate.compare import BETTER, LEVEL, NOISE, WORSE
 from ..evaluate.looks import looks_warning
 from ..evaluate.run import evaluate
 from ..train.defaults import filled
@@ -21,8 +22,7 @@ from .aim import Aim, Difference
 from .scale import Scale, chance
 
 FILE = "tested.json"
-LEVEL = 0.05  # a p-value under it is a real difference
-BETTER, WORSE, NOISE, SAME = "better", "worse", "within noise", "the default"
+SAME = "the default"
 # The default is only compared with: its report needs no maps and no spoilt pictures.
 PLAIN = EvaluateConfig(explain=False, robustness_seconds=0.0)
 

@@ -54,9 +54,11 @@ class Quick:
             logits = self.network.network.head(torch.from_numpy(embeddings))
             return self.network.calibrated(logits).numpy()
 
-    def embed(self, files: Sequence[Path], what: str) -> Features:
+    def embed(
+        self, files: Sequence[Path], what: str, digests: Sequence[str] | None = None
+    ) -> Features:
         """Embeddings [N, D] of prepared pictures; those that are known come from the cache."""
-        return embed_members(self.embedder, files, cache_folder(), what)
+        return embed_members(self.embedder, files, cache_folder(), what, digests)
 
 
 def quick(network: Deployed, preprocess: Preprocess) -> Quick | None:

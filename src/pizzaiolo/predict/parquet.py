@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from ..core.bundle import atomic_path
 from ..core.labels import Labels
+from ..core.locks import take
 from ..core.predictions import LABELS_KEY
 from ..errors import InputError, UsageError
 from .answer import Answer
@@ -69,7 +70,7 @@ class ParquetRows:
         self.path, self.model = path, model
         self.parts = path.with_name(f"{path.name}.unfinished")
         self.schema = _schema(labels, model)
-        self.lock = _locked(self.parts, path)
+        self.lock: int | None = _locked(self.parts, path)
         try:
             self.earlier = self._earlier(resume)
             self.known = Known(self.earlier)
@@ -199,20 +200,13 @@ def _schema(labels: Labels, model: str) -> Any:
     return pa.schema([*fields, *((name, pa.int64()) for name in FACTS)], metadata=facts)
 
 
-def _locked(folder: Path, path: Path) -> int | None:
+def _locked(folder: Path, path: Path) -> int:
     """Hold the folder; the system frees it however this process ends."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        import fcntl
-    except ImportError:  # Windows
-        return None
-    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return take(folder / "lock", wait=False)
     except OSError:
-        os.close(handle)
         raise UsageError(f"another job is writing {path}", hint="name another file") from None
-    return handle
 
 
 def _keys(paths: list[str]) -> NDArray[np.bytes_]:

@@ -101,16 +101,21 @@ class Predictor:
         return self._quick(pixels) if self._quick else self.run(pixels)
 
     def figures(
-        self, files: Sequence[Path], what: str, *, exact: bool = True
+        self,
+        files: Sequence[Path],
+        what: str,
+        *,
+        exact: bool = True,
+        digests: Sequence[str] | None = None,
     ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         """Probabilities [N, C] and embeddings [N, D] of prepared pictures.
 
         `exact` ones come by the path that `predict` takes. Others are rounded as in `run_many`:
-        what training has computed already comes from the cache. Raises `DatasetError` for a
-        picture that can't be read.
+        what training has computed already comes from the cache, by the files' `digests` (SHA-256)
+        where those are given. Raises `DatasetError` for a picture that can't be read.
         """
         if self._quick and not exact:
-            embeddings = self._quick.embed(files, what)
+            embeddings = self._quick.embed(files, what, digests)
             return self._quick.answers(embeddings).astype(np.float64), embeddings
         pairs = track(self.look_many(files), f"answering {what}", len(files))
         rows, seen = zip(*(_seen(self.labels, *pair) for pair in pairs), strict=True)

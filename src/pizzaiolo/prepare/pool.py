@@ -121,9 +121,14 @@ def _pooled(
             raise _CantStartError from None
 
         def submit(chunk: range) -> Future[list[Found]]:
-            some = (candidates[i] for i in chunk)
-            with _interrupts_blocked():
-                return pool.submit(_inspect, [(str(c.file), c.fault) for c in some])
+            tasks = [(candidates[i].file, candidates[i].fault) for i in chunk]
+            try:
+                with _interrupts_blocked():
+                    return pool.submit(_inspect, [(str(file), fault) for file, fault in tasks])
+            except BrokenProcessPool as error:  # in its turn: what was found before stays found
+                refused: Future[list[Found]] = Future()
+                refused.set_exception(error)
+                return refused
 
         waiting = deque(map(submit, islice(chunks, AHEAD * workers)))
         while waiting:

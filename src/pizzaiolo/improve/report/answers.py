@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..leaderboard import Leaderboard, Row
-from ..scale import Scale, chance, many, megabytes, milliseconds, time
+from ..scale import Scale, chance, judged_on, many, megabytes, milliseconds, tried
 from ..trial import FAILED, STOPPED, Study
 from .facts import Facts
 
@@ -36,12 +36,8 @@ def subtitle(facts: Facts) -> str:
     """How much was tried, and judged on what."""
     study = facts.study
     counts = {s: sum(t.state == s for t in study.trials) for s in (STOPPED, FAILED)}
-    apart = [f"{counts[STOPPED]} stopped early"] if counts[STOPPED] else []
-    apart += [f"{counts[FAILED]} failed"] if counts[FAILED] else []
-    text = many(len(study.trials) - 1, "setting")
-    text += f" in {time(facts.seconds)}" if facts.seconds is not None else ""
-    text += f" ({', '.join(apart)})" if apart else ""
-    text += f", judged on {many(len(study.folds), 'picture')} in {study.folds.count} folds"
+    text = tried(len(study.trials) - 1, counts, facts.seconds)
+    text += f", {judged_on(len(study.folds), study.folds.count)}"
     return f"{text}. Interrupted: not all could be said" if facts.interrupted else text
 
 

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...core.labels import human
+from ...evaluate.compare import BETTER, NOISE, WORSE
 from ..diagnose.balance import Balance
 from ..diagnose.noise import Noise
 from ..scale import Scale, many
 from ..trial import Study
-from ..winner import BETTER, NOISE, SAME, WORSE, Crowned
+from ..winner import SAME, Crowned
 from .answers import Answer
 from .charts import Plot
 from .findings import SHARES

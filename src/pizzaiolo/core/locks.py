@@ -22,12 +22,25 @@ else:
         fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
 
 
-@contextmanager
-def locked(file: Path) -> Iterator[None]:
-    """Wait until no other process, or other holder in this one, has the file locked; hold it."""
+def take(file: Path, wait: bool = True) -> int:
+    """Lock a file, which is made where there is none; closing the handle frees it.
+
+    Without `wait` raises `OSError` where another process, or another holder in this one, has it.
+    """
     handle = os.open(file, os.O_RDWR | os.O_CREAT)
     try:
-        _lock(handle, wait=True)
+        _lock(handle, wait)
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """Wait until nobody else has the file locked; hold it."""
+    handle = take(file)
+    try:
         yield
     finally:
         os.close(handle)
@@ -42,8 +55,7 @@ class Lock:
 
     def acquire(self) -> bool:
         """Wait for the lock."""
-        self.handle = os.open(self.file, os.O_RDWR | os.O_CREAT)
-        _lock(self.handle, wait=True)
+        self.handle = take(self.file)
         return True
 
     def release(self) -> None:
@@ -58,8 +70,7 @@ class Life:
         folder.mkdir(parents=True, exist_ok=True)
         self.name = uuid.uuid4().hex
         self.file = folder / self.name
-        self.handle = os.open(self.file, os.O_RDWR | os.O_CREAT)
-        _lock(self.handle, wait=True)
+        self.handle = take(self.file)
 
     def end(self) -> None:
         """Take the sign away."""
