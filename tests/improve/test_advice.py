@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from pizzaiolo.improve.diagnose.fit import OVER, Remedy, Tried
 from pizzaiolo.improve.diagnose.forecast import Forecast
 from pizzaiolo.improve.diagnose.noise import Noise, Suspect
 from pizzaiolo.improve.diagnose.run import Diagnosis
+from pizzaiolo.improve.leaderboard import Leaderboard, Row
 from pizzaiolo.improve.report import Facts
 from pizzaiolo.train.defaults import filled
 from toy_study import DEFAULT, make_facts, make_study
@@ -41,7 +43,8 @@ def facts(**changes: object) -> Facts:
     own = {k: v for k, v in changes.items() if k in Diagnosis.__dataclass_fields__}
     rest = {k: v for k, v in changes.items() if k not in own}
     board = replace(made.board, rows=made.board.rows[:1])
-    return replace(made, **{"diagnosis": replace(quiet, **own), "board": board, **rest})  # type: ignore[arg-type]
+    told: dict[str, Any] = {"diagnosis": replace(quiet, **own), "board": board, **rest}  # type: ignore[arg-type]
+    return replace(made, **told)
 
 
 def said(told: Facts) -> list[str]:
@@ -53,6 +56,23 @@ def test_nothing_to_do_is_said_with_the_limit() -> None:
     assert only["what"].startswith("Take the best as it is: nothing here helps beyond noise")
     assert "At most 1.0 % of the labels are wrong" in only["why"]
     assert only["command"] == "pizzaiolo export study/best --out model.onnx"
+
+
+def test_a_default_that_is_as_good_is_kept() -> None:
+    top = facts().board.rows[0]
+    usual = next(row for row in make_facts(STUDY).board.rows if row.trial.number == 0)
+    as_good, worse = (replace(usual, p_behind=p) for p in (0.4, 0.001))
+
+    def told(*rows: Row) -> dict[str, str]:
+        return advise(facts(board=Leaderboard(rows)), PREPARE)[0]
+
+    kept = told(top, as_good)
+    assert kept["what"] == "Keep the default recipe: nothing here helps beyond noise"
+    assert kept["why"].startswith("It is as good as the best found, within noise.")
+    assert kept["command"] == "pizzaiolo export study/default --out model.onnx"
+    assert told(as_good)["command"] == "pizzaiolo export study/best --out model.onnx"
+    assert told(top, worse)["what"].startswith("Take the best as it is")
+    assert told(top, replace(as_good, fits=False))["what"].startswith("Take the best as it is")
 
 
 def test_wrong_labels_come_first_where_they_cost_most() -> None:

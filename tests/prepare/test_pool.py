@@ -99,7 +99,7 @@ def test_a_pool_that_breaks_before_the_next_file_is_sent_keeps_what_was_found(
     try:
         with pytest.raises(BrokenProcessPool):
             for facts, _ in pool._pooled(candidates, 0, tmp_path, PrepareConfig(), 1):
-                found.append(facts)  # noqa: PERF401 - what came before the fault
+                found.append(facts)
     finally:
         signal.signal(signal.SIGINT, handler)
     assert len(found) == 4

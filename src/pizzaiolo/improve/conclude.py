@@ -19,6 +19,7 @@ from .leaderboard import Limits
 from .pricing import Pricer, ranked
 from .report import Facts, write_report
 from .search import Search
+from .steps import WEIGHTS
 from .suggest import suggest
 from .trial import FAILED, STOPPED
 from .winner import PLAIN, crown
@@ -94,8 +95,9 @@ def _tested(ending: Ending, facts: Facts, clock: Clock) -> Facts:
         return facts
     left = clock.rest()
     how = EvaluateConfig() if left is None or left >= AMPLE else PLAIN
-    winner, default = best.trial.config, study.default.config
-    tested = crown(ending.folder, ending.data, winner, study.aim, default, how)
+    winner, default, journal = best.trial, study.default.config, ending.search.journal
+    soup = journal.weights(winner.number) / WEIGHTS if winner.soup else None
+    tested = crown(ending.folder, ending.data, winner.config, study.aim, default, how, soup)
     return replace(facts, test=tested)
 
 
@@ -111,7 +113,7 @@ def summary(ending: Ending, facts: Facts) -> dict[str, Any]:
         "study": str(ending.folder),
         "dataset": str(ending.data.root),
         "aim": study.aim.name,
-        "trials": len(study.trials) - 1,
+        "trials": study.searched,
         "stopped": states.count(STOPPED),
         "failed": states.count(FAILED),
         "pictures": len(study.folds),
@@ -120,6 +122,7 @@ def summary(ending: Ending, facts: Facts) -> dict[str, Any]:
         and {
             "run": str(run) if facts.test else None,
             "trial": best.trial.number,
+            "soup": list(best.trial.soup),
             "setting": best.setting,
             "params": best.trial.params,
             "config": to_dict(best.trial.config),

@@ -24,11 +24,13 @@ from ..core.locks import Life, Lock, is_alive, locked
 from .draft import Given, Proposer
 from .outcome import Outcome, read_probabilities
 from .space import Space
+from .steps import WEIGHTS
 from .trial import DONE, FAILED, STOPPED, Trial
 
-NAME = "improve"
+NAME, SOUP = "improve", "soup"
 REDRAWS = 20  # proposals that were tried before, until the settings are gone through in order
 MOST_DEATHS = 2  # processes that may end in a setting before it counts as failed
+MOST_KEPT = 8  # trials by steps whose weights stay, for a soup
 ENDED = f"the process that tried it ended, {MOST_DEATHS} times (out of memory?)"
 
 
@@ -81,7 +83,7 @@ class Journal:
         with locked(self.lock):
             if (orphan := self._take_over()) is not None:
                 return orphan
-            trials = self._trials()
+            trials = [trial for trial in self._trials() if SOUP not in trial.user_attrs]
             if most is not None and len(trials) - 1 >= most:  # the default is not searched
                 return None
             config = self._propose(part or self.space, trials)
@@ -93,6 +95,13 @@ class Journal:
             if self._trials():
                 return self._take_over(only=0)
             return self._begin(config)
+
+    def claim_soup(self, config: TrainConfig, members: tuple[int, ...]) -> Claim | None:
+        """A trial for the mean of the members' weights; None where it is there."""
+        with locked(self.lock):
+            if any(trial.user_attrs.get(SOUP) == list(members) for trial in self._trials()):
+                return None
+            return self._begin(config, members)
 
     def finish(self, trial: Trial) -> None:
         """Write down what became of a claim; its probabilities lie in trials/NUMBER.npy first."""
@@ -106,6 +115,18 @@ class Journal:
             more |= {name: getattr(trial.outcome, name) for name in fit}
         self._set(trial.number, "result", json.loads(json.dumps({**result, **more}, default=float)))
         self._settle(trial.number)
+
+    def tidy(self) -> None:
+        """Remove the weights of all but the best trials, and of no soup."""
+        with locked(self.lock):
+            kept = [
+                (trial.value or 0.0, file)
+                for trial in self._trials()
+                if trial.state == TrialState.COMPLETE
+                and (file := self.weights(trial.number) / WEIGHTS).is_file()
+            ]
+            for _, file in sorted(kept, reverse=self.maximise)[MOST_KEPT:]:
+                file.unlink(missing_ok=True)
 
     def release(self, claim: Claim) -> None:
         """Give a claim back untried: the next process that claims gets it."""
@@ -162,15 +183,16 @@ class Journal:
         """A view that has cached nothing yet."""
         return optuna.load_study(study_name=NAME, storage=self.storage, pruner=self.pruner)
 
-    def _begin(self, config: TrainConfig) -> Claim:
-        draft = Given(self.space.params(config) or {})
+    def _begin(self, config: TrainConfig, soup: tuple[int, ...] = ()) -> Claim:
+        draft = Given({} if soup else self.space.params(config) or {})
         if draft.given:
             self.space.suggest(draft)
+        more = {SOUP: list(soup)} if soup else {}
         started = create_trial(
             state=TrialState.RUNNING,
             params=draft.params,
             distributions=draft.distributions,
-            user_attrs={"config": to_dict(config), "process": self.life.name},
+            user_attrs={"config": to_dict(config), "process": self.life.name, **more},
         )
         made = self.storage.create_new_trial(self.id, started)
         return Claim(self.storage.get_trial(made).number, config)
@@ -188,7 +210,7 @@ class Journal:
             attrs, number = trial.user_attrs, trial.number
             deaths = attrs.get("deaths", 0) + (attrs["process"] != "")
             self._set(number, "deaths", deaths)
-            if deaths < MOST_DEATHS:
+            if deaths < MOST_DEATHS and SOUP not in attrs:  # another one may be made
                 self._set(number, "process", self.life.name)
                 return Claim(number, _config(trial))
             self.finish(Trial(number, _config(trial), trial.params, FAILED, reason=ENDED))
@@ -204,13 +226,18 @@ class Journal:
         study, value, trial = self._study(), result["value"], self._id(number)
         if result["state"] == FAILED:
             study.tell(number, state=TrialState.FAIL)
-        elif result["state"] == DONE and (number or self.storage.get_trial(trial).params):
+        elif result["state"] == DONE and self._teaches(number):
             study.tell(number, value)
-        else:  # stopped, or a default outside the space, from which nothing can be learnt
+        else:  # stopped, or one from which nothing can be learnt
             if value is not None and result["state"] == STOPPED:
                 step = (self.storage.get_trial(trial).last_step or 0) + 1
                 self.storage.set_trial_intermediate_value(trial, step, value)
             study.tell(number, state=TrialState.PRUNED)
+
+    def _teaches(self, number: int) -> bool:
+        """Whether a finished trial is one of the space: no soup, no default outside of it."""
+        trial = self.storage.get_trial(self._id(number))
+        return SOUP not in trial.user_attrs and bool(number or trial.params)
 
     def _propose(self, part: Space, trials: list[FrozenTrial]) -> TrainConfig | None:
         """A setting that is new, from the sampler while it has one, else the next in order."""
@@ -237,10 +264,11 @@ class Journal:
         if fit and file.is_file():
             outcome = Outcome(read_probabilities(file), seconds=result["seconds"], **fit)
         started = trial.datetime_start.isoformat(timespec="seconds") if trial.datetime_start else ""
-        config = _config(trial)
+        config, soup = _config(trial), tuple(trial.user_attrs.get(SOUP, ()))
         return Trial(
-            trial.number, config, dict(trial.params), outcome=outcome, started=started, **result
-        )
+            trial.number, config, dict(trial.params), outcome=outcome, started=started, soup=soup,
+            **result,
+        )  # fmt: skip
 
 
 def _config(trial: FrozenTrial) -> TrainConfig:

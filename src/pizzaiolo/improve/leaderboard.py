@@ -18,7 +18,7 @@ from ..evaluate.figures import Figure, main_figures
 from ..evaluate.slices import holm
 from .aim import Aim, Difference
 from .trial import Study, Trial
-from .words import setting
+from .words import trial_setting
 
 SAME = 1e-9  # values closer than this are one
 LEVEL = 0.05  # chance of any false alarm on the whole board
@@ -186,7 +186,7 @@ class _Judge:
         """The row of a trial, not yet compared."""
         table, value = self.table(trial), _value(trial)
         low, high = _ends(value, main_figures(table).get(self.aim.name, Figure()), self.aim)
-        said = setting(trial.config, self.study.default.config)
+        said = trial_setting(trial, self.study.default)
         return Row(rank, trial, said, value, low, high, len(table))
 
     def gain(self, first: Trial, second: Trial) -> Difference:

@@ -16,10 +16,11 @@ from ..core.locks import locked
 from ..core.manifest import Dataset
 from ..errors import GateError, InputError, UsageError
 from ..settings import duration
-from .clock import SEARCH, Clock
+from .clock import PRICES, SEARCH, Clock
 from .conclude import Ending, conclude
 from .part import searched_part
 from .search import Search, take_part
+from .soup import add_soups
 from .space import Space
 from .study import open_study
 from .workers import Task, workers
@@ -79,6 +80,7 @@ def _search(
         search.part = searched_part(search, config, usual)
         with _others(search, data, config), progress("settings", config.trials) as advance:
             search.run(advance)
+        add_soups(search, clock.at(PRICES))
     except KeyboardInterrupt:
         log.info("interrupted: what is finished is kept, the same command goes on")
         return True

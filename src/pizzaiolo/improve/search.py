@@ -128,7 +128,7 @@ class Search:
                 outcome = self.bench.run(claim.config, better, on_epoch, weights)
             except Stopped as stop:
                 outcome, state, reason = stop.outcome, STOPPED, str(stop)
-            value = self._comparable(outcome)
+            value = self.comparable(outcome)
         except (KeyboardInterrupt, SystemExit, OutOfTime):
             self.journal.release(claim)
             raise
@@ -154,8 +154,10 @@ class Search:
         seconds = monotonic() - started
         trial = Trial(claim.number, claim.config, {}, state, value, outcome, seconds, reason=reason)
         self.journal.finish(trial)
+        if claim.config.recipe != "head":
+            self.journal.tidy()
 
-    def _comparable(self, outcome: Outcome) -> float:
+    def comparable(self, outcome: Outcome) -> float:
         """The value as if all pictures had been answered."""
         assert self.default.outcome is not None
         value = self.aim.comparable(self.folds, self.default.outcome, outcome)

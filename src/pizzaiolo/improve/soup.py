@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 
 import torch
 from torch import Tensor
@@ -16,13 +17,16 @@ from torch import Tensor
 from ..config import TrainConfig
 from ..console import log
 from ..model.define import Definition, define
+from ..model.device import choose_device
 from ..train.plan import Fit
 from .aim import Aim
 from .folds import VALIDATION, Folds
 from .outcome import Outcome, Reals
-from .steps import answers, read_fit
+from .search import Search, explained
+from .steps import WEIGHTS, answers, read_fit, write_fit
+from .trial import DONE, Trial
 
-FEWEST = 2
+FEWEST, SOUP = 2, "soup"
 State = dict[str, Tensor]
 
 
@@ -53,6 +57,48 @@ class Soup:
     best: float
 
 
+def add_soups(search: Search, deadline: float | None = None) -> None:
+    """Add a soup to the study for each pot of its trials that makes one.
+
+    After `deadline` (`time.monotonic`) nothing more is tasted.
+    """
+    trials = {trial.number: trial for trial in search.journal.trials()}
+    for pot in kitchen([_ingredient(search, t) for t in trials.values() if _is_kept(search, t)]):
+        try:
+            device = choose_device(search.journal.device)
+            soup = greedy_soup(pot, search.folds, search.aim, device, deadline)
+        except Exception as error:  # the search is not lost for it
+            log.warning("no soup could be made: %s", explained(error))
+            continue
+        if soup is not None:
+            _serve(search, soup)
+
+
+def _is_kept(search: Search, trial: Trial) -> bool:
+    """Whether the weights of a trial are there to be stirred in."""
+    file = search.journal.weights(trial.number) / WEIGHTS
+    return trial.state == DONE and not trial.soup and trial.outcome is not None and file.is_file()
+
+
+def _ingredient(search: Search, trial: Trial) -> Ingredient:
+    assert trial.outcome is not None
+    file = search.journal.weights(trial.number) / WEIGHTS
+    return Ingredient(trial.number, trial.config, trial.outcome, file)
+
+
+def _serve(search: Search, soup: Soup) -> None:
+    """Write the soup down as a trial of its own, unless the study has it."""
+    claim = search.journal.claim_soup(soup.config, soup.members)
+    if claim is None:
+        return
+    log.info("the mean of the weights of settings %s is better than the best of them", soup.members)
+    folder = search.journal.weights(claim.number)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_fit(folder / WEIGHTS, soup.fit)
+    value = search.comparable(soup.outcome)
+    search.journal.finish(Trial(claim.number, soup.config, {}, DONE, value, soup.outcome))
+
+
 def kitchen(trials: Sequence[Ingredient]) -> list[list[Ingredient]]:
     """The trials that fit into one pot: fine-tuned from the same start, two at least."""
     pots: dict[tuple[object, ...], list[Ingredient]] = {}
@@ -67,9 +113,16 @@ def kitchen(trials: Sequence[Ingredient]) -> list[list[Ingredient]]:
 
 
 def greedy_soup(
-    pot: Sequence[Ingredient], folds: Folds, aim: Aim, device: torch.device
+    pot: Sequence[Ingredient],
+    folds: Folds,
+    aim: Aim,
+    device: torch.device,
+    deadline: float | None = None,
 ) -> Soup | None:
-    """The soup of trials of one architecture; None unless it is better than the best of them."""
+    """The soup of trials of one architecture; None unless it is better than the best of them.
+
+    After `deadline` (`time.monotonic`) no more are stirred in.
+    """
     if len(pot) < FEWEST:
         return None
     cook = _Cook(folds, aim, device, define(pot[0].config, len(folds.labels.names)))
@@ -79,6 +132,8 @@ def greedy_soup(
     fit, found, members = read_fit(best.weights), best.outcome.probabilities, [best.number]
     state, first, value = fit.state, values[best.number], values[best.number]
     for trial in ranked[1:]:
+        if deadline is not None and monotonic() > deadline:
+            break
         tried = stirred(state, read_fit(trial.weights).state, len(members))
         if tried is None:
             continue
@@ -89,7 +144,7 @@ def greedy_soup(
     if not aim.better(first, value):
         log.info("no soup of %s trials is better than the best of them", len(ranked))
         return None
-    whole = Fit(fit.history, fit.best, state, {**fit.choices, "soup": members})
+    whole = Fit(fit.history, fit.best, state, {**fit.choices, SOUP: members})
     return Soup(tuple(members), best.config, whole, Outcome(found), value, first)
 
 

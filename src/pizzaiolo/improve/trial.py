@@ -22,7 +22,8 @@ class Trial:
     `state` is done, stopped (clearly worse than the best, so not all folds or epochs were spent)
     or failed (`reason` says why). `value` is the aim over all judged pictures, None unless done or
     stopped; `params` are what was suggested, by the names of `TrainConfig`; `seconds` is what it
-    took; `latency_ms` and `megabytes` are those of the exported model; `started` is ISO 8601.
+    took; `latency_ms` and `megabytes` are those of the exported model; `started` is ISO 8601;
+    `soup` are the numbers of the trials whose mean its weights are.
     """
 
     number: int
@@ -36,6 +37,7 @@ class Trial:
     megabytes: float | None = None
     reason: str | None = None
     started: str = ""
+    soup: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,11 @@ class Study:
     aim: Aim
     trials: tuple[Trial, ...]
     default: Trial
+
+    @property
+    def searched(self) -> int:
+        """How many settings were tried, the default left out."""
+        return sum(not trial.soup for trial in self.trials) - 1
 
     @property
     def done(self) -> tuple[Trial, ...]:

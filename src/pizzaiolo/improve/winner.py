@@ -17,9 +17,12 @@ from ..evaluate.compare import BETTER, LEVEL, NOISE, WORSE
 from ..evaluate.looks import looks_warning
 from ..evaluate.run import evaluate
 from ..train.defaults import filled
-from ..train.run import train
+from ..train.plan import Fit
+from ..train.run import keep, train
 from .aim import Aim, Difference
 from .scale import Scale, chance
+from .soup import SOUP
+from .steps import read_fit
 
 FILE = "tested.json"
 SAME = "the default"
@@ -66,17 +69,20 @@ def crown(
     aim: Aim,
     default: TrainConfig = TrainConfig(),
     config: EvaluateConfig = EvaluateConfig(),
+    soup: Path | None = None,
 ) -> Crowned:
     """Train the winner and the default recipe, and look at the test split once with each.
+
+    The weights of a `soup` are taken as they are.
 
     The RUNs are `study`/best and `study`/default, the reports `study`/evaluation and
     `study`/evaluation-default. What is there already, of the same settings and the same pictures,
     is neither trained nor evaluated again; the looks at the test split are counted in each RUN.
     """
     winner, default = filled(winner), filled(default)
-    same = winner == default
+    same = winner == default and soup is None
     own = None if same else _Side(study, "default", "evaluation-default", default)
-    side = _Side(study, "best", "evaluation", winner)
+    side = _Side(study, "best", "evaluation", winner, read_fit(soup) if soup else None)
     baseline = own.tested(data, PLAIN) if own else None
     best = side.tested(data, config, own)
     if own is None or baseline is None:
@@ -123,6 +129,7 @@ class _Side:
     name: str
     report: str
     config: TrainConfig
+    soup: Fit | None = None
 
     @property
     def run(self) -> Path:
@@ -165,12 +172,21 @@ class _Side:
             return False
         wanted = json.loads(json.dumps(to_dict(self.config)))
         known = {name: settings.get(name) for name in wanted}
-        return known == wanted and bool(pictures == data.fingerprint) and self._is_whole()
+        alike = known == wanted and bool(pictures == data.fingerprint)
+        return alike and settings.get("choices", {}).get(SOUP) == self._members and self._is_whole()
+
+    @property
+    def _members(self) -> list[int] | None:
+        """The trials that are stirred into the soup, None where it is none."""
+        return self.soup.choices[SOUP] if self.soup else None
 
     def _is_whole(self) -> bool:
         return (self.run / "model.pt").is_file() and not (self.run / UNFINISHED).exists()
 
     def _train(self, data: Dataset) -> None:
+        if self.soup is not None:
+            keep(data, self.run, self.config, self.soup)
+            return
         cut_off = (self.run / UNFINISHED).is_dir()
         try:
             train(data, self.run, self.config, resume=cut_off)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import fields
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..config import BACKBONE, TrainConfig
 from ..model.ensemble import JOIN
 from ..train.defaults import BY_STEPS
+
+if TYPE_CHECKING:
+    from .trial import Trial
 
 UNSAID = {"quality", "time_budget", "seed", "workers", "device", "checkpoint_seconds", "sure"}
 NAMES = {
@@ -30,6 +33,12 @@ SAID = {  # values that need no name, or another
 }
 BARE = {"recipe", "loss", "optimizer", "schedule"}  # whose values say what they are
 FIRST = ("model", "recipe")
+
+
+def trial_setting(trial: Trial, default: Trial) -> str:
+    """What differs from the default in a trial; of a soup, whose mean it is and its best's."""
+    said = setting(trial.config, default.config)
+    return f"soup of {' + '.join(map(str, trial.soup))} ({said})" if trial.soup else said
 
 
 def setting(config: TrainConfig, default: TrainConfig) -> str:

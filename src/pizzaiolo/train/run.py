@@ -74,14 +74,38 @@ def train(
     with _run_folder(run) as folder:
         checkpoints = Checkpoints(folder / FILE, marks, ready.config.checkpoint_seconds, resume)
         result = _fit(ready, folder, checkpoints, started)
-        per_class = class_counts(ready.training.targets, len(ready.data.labels.names))
-        card = make_card(ready.data, ready.definition, ready.config, result, per_class)
-        summary = summarise(run, ready.data, card, result, time.monotonic() - started)
-        if is_main():
-            place = str(ready.data.root.resolve())
-            facts = {**summary, "dataset": place, "identity": marks}
-            write_run(folder, ready.config, card, result, facts)
+        summary = _write(ready, folder, run, result, marks, started)
     wait_for_all()
+    return summary
+
+
+@own_draws()
+@own_mode()
+def keep(
+    dataset: Path | str | Dataset, out: Path | str, config: TrainConfig, result: Fit
+) -> dict[str, Any]:
+    """Write the RUN of weights that came about elsewhere, for the network of these settings.
+
+    Returns and raises what `train` does.
+    """
+    started, run = time.monotonic(), Path(out)
+    ready = _set_up(dataset, config, None)
+    marks = identity(ready.config, ready.data.fingerprint, ready.definition.network, ready.device)
+    with _run_folder(run) as folder:
+        return _write(ready, folder, run, result, marks, started)
+
+
+def _write(
+    ready: SetUp, folder: Path, run: Path, result: Fit, marks: dict[str, str], started: float
+) -> dict[str, Any]:
+    """Write the files of the RUN into its folder; returns the summary."""
+    per_class = class_counts(ready.training.targets, len(ready.data.labels.names))
+    card = make_card(ready.data, ready.definition, ready.config, result, per_class)
+    summary = summarise(run, ready.data, card, result, time.monotonic() - started)
+    if is_main():
+        place = str(ready.data.root.resolve())
+        facts = {**summary, "dataset": place, "identity": marks}
+        write_run(folder, ready.config, card, result, facts)
     return summary
 
 

@@ -236,13 +236,16 @@ RULES: tuple[Callable[[Facts, str], Iterator[Step]], ...] = (
 
 def _limit(facts: Facts) -> Step:
     """Nothing above the noise: what was looked at, and what is left."""
-    known, best = list(_sound(facts)), facts.board.best
-    if best is not None and best.gain is not None and not best.real:
-        known.insert(0, "Even the default recipe is as good within noise.")
+    known, best, default = list(_sound(facts)), facts.board.best, facts.board.default
+    usual = default is not None and default.fits and default.as_good
+    if usual and best is not default:
+        known.insert(0, "It is as good as the best found, within noise.")
     why = f"{' '.join(known)} " if known else ""
     why += "What is left are single hard pictures." if facts.diagnosis else ""
-    command = f"pizzaiolo export {quoted(facts.out + '/best')} --out model.onnx"
-    return Step(WORTH, "Take the best as it is: nothing here helps beyond noise", why, command)
+    run = f"{facts.out}/{'default' if usual and best is not default else 'best'}"
+    what = "Keep the default recipe" if usual else "Take the best as it is"
+    command = f"pizzaiolo export {quoted(run)} --out model.onnx"
+    return Step(WORTH, f"{what}: nothing here helps beyond noise", why, command)
 
 
 def _sound(facts: Facts) -> Iterator[str]:

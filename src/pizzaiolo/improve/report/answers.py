@@ -36,7 +36,7 @@ def subtitle(facts: Facts) -> str:
     """How much was tried, and judged on what."""
     study = facts.study
     counts = {s: sum(t.state == s for t in study.trials) for s in (STOPPED, FAILED)}
-    text = tried(len(study.trials) - 1, counts, facts.seconds)
+    text = tried(study.searched, counts, facts.seconds)
     text += f", {judged_on(len(study.folds), study.folds.count)}"
     return f"{text}. Interrupted: not all could be said" if facts.interrupted else text
 
@@ -140,6 +140,12 @@ def judged(study: Study, board: Leaderboard) -> list[str]:
         "of settings (Holm), so at most one board in twenty shows a false star. Of many settings "
         "the best owes something to luck; only the test split is free of that.",
     ]
+    if any(row.trial.soup for row in board.rows):
+        told.append(
+            "A soup is the mean of the weights of several settings, named by their numbers in "
+            "leaderboard.csv; as a model it costs no more than one. Which were stirred in was "
+            "chosen on the validation split, which flatters it a little."
+        )
     short = [row for row in board.rows if row.pictures < len(folds)]
     if short:
         told.append(

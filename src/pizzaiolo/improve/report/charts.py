@@ -19,7 +19,7 @@ from ...core.plot import PALETTE, RULES, Axis, Drawing, Frame, Layer, Line, Pane
 from ..leaderboard import Leaderboard, Row
 from ..scale import Scale, megabytes, milliseconds, time
 from ..trial import DONE, FAILED, STOPPED, Study, Trial
-from ..words import setting, short_model, spoken, written
+from ..words import short_model, spoken, trial_setting, written
 from .importance import importances, numeric, varied
 
 PLOT = Frame(width=254, height=190, left=54, right=24, top=36, bottom=52)
@@ -102,7 +102,7 @@ def history(study: Study) -> Plot | None:
 
 def _said(trial: Trial, study: Study, scale: Scale) -> str:
     what = scale.value(trial.value) if trial.value is not None else trial.reason or "no value"
-    said = setting(trial.config, study.default.config)
+    said = trial_setting(trial, study.default)
     return f"trial {trial.number}, {trial.state}: {what}, {said}"
 
 
