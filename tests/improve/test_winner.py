@@ -185,6 +185,10 @@ def test_the_verdict_needs_more_than_chance(value: float, p_value: float, verdic
     assert verdict_of(Difference(value, value - 0.01, value + 0.01, p_value, 100)) == verdict
 
 
+def test_the_verdict_is_that_of_evaluate_where_interval_and_chance_disagree() -> None:
+    assert verdict_of(Difference(0.02, -0.001, 0.041, 0.04, 100)) == NOISE
+
+
 def test_a_damaged_list_of_tests_only_costs_another_look(
     tiny_dataset: Dataset, study: Path, calls: Calls
 ) -> None:

@@ -41,13 +41,8 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """Whether the second model is `better` or `worse`, or the difference `within noise`.
-
-        Both the interval and the test have to say so.
-        """
-        if self.low <= 0 <= self.high or self.p_value >= LEVEL:
-            return NOISE
-        return BETTER if self.difference > 0 else WORSE
+        """Whether the second model is `better` or `worse`, or the difference `within noise`."""
+        return verdict(self.difference, self.low, self.high, self.p_value)
 
     def told(self, other: str) -> str:
         """The difference in a sentence; `other` is the name of the first model."""
@@ -64,6 +59,13 @@ class Comparison:
         """The comparison as JSON-ready values."""
         lists = {"gained": list(self.gained), "lost": list(self.lost)}
         return {**vars(self), **lists, "verdict": self.verdict}
+
+
+def verdict(gain: float, low: float, high: float, p_value: float) -> str:
+    """What to call a gain: both its interval and its chance have to say that it is one."""
+    if low <= 0 <= high or p_value >= LEVEL:
+        return NOISE
+    return BETTER if gain > 0 else WORSE
 
 
 def compare(first: Predictions, second: Predictions) -> Comparison:

@@ -13,7 +13,7 @@ from ..core.bundle import UNFINISHED, write_text
 from ..core.manifest import Dataset
 from ..core.predictions import Predictions
 from ..errors import InputError, UsageError
-from ..evaluate.compare import BETTER, LEVEL, NOISE, WORSE
+from ..evaluate.compare import verdict
 from ..evaluate.looks import looks_warning
 from ..evaluate.run import evaluate
 from ..train.defaults import filled
@@ -89,16 +89,13 @@ def crown(
         said = f"The default recipe is the best found: {_figure(aim, side.predictions)}"
         return Crowned(SAME, _with_looks(f"{said} on the test split.", best), best)
     gain = aim.gain(own.predictions, side.predictions)
-    verdict = verdict_of(gain)
     said = sentence(aim, own.predictions, side.predictions, gain)
-    return Crowned(verdict, _with_looks(said, best), best, baseline, gain)
+    return Crowned(verdict_of(gain), _with_looks(said, best), best, baseline, gain)
 
 
 def verdict_of(gain: Difference) -> str:
     """Whether a difference is more than chance, and to which side."""
-    if gain.p_value >= LEVEL or gain.value == 0:
-        return NOISE
-    return BETTER if gain.value > 0 else WORSE
+    return verdict(gain.value, gain.low, gain.high, gain.p_value)
 
 
 def sentence(aim: Aim, default: Predictions, best: Predictions, gain: Difference) -> str:
