@@ -9,8 +9,8 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint c
 demo: $(VENV)/.train  ## the whole workflow on rendered pictures, offline after installation
 	$(BIN)/pizzaiolo demo --out demo-out
 
-test: lint  ## everything but the slow and GPU tests
-	$(BIN)/python -m pytest
+test: lint  ## everything but the slow and GPU tests, a file at a time in each of two processes
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow

@@ -101,10 +101,16 @@ def peer_python() -> Path:
 
 
 def peer(
-    script: str, data: Path, epochs: int, *flags: str, judged_on: str = "validation"
+    script: str,
+    data: Path,
+    epochs: int,
+    *flags: str,
+    judged_on: str = "validation",
+    out: Path | None = None,
 ) -> dict[str, Any]:
     """A peer's own report (train_s, val_acc of the last epoch, predict_s, ...) on the copies of a
-    DATASET, from the same weights; {"missing": why} where it is not installed."""
+    DATASET, from the same weights; {"missing": why} where it is not installed. What it saves is
+    kept in the folder `out`."""
     if not (PEERS / script).is_file():
         return {"missing": f"{PEERS / script} is not here; set PIZZAIOLO_PEERS"}
     with tempfile.TemporaryDirectory() as name:
@@ -120,7 +126,7 @@ def peer(
         try:
             done = run(
                 peer_python(), "-c", code,
-                PEER_WEIGHTS=str(_peer_weights(folder)), PEER_OUT=str(folder / "out"),
+                PEER_WEIGHTS=str(_peer_weights(folder)), PEER_OUT=str(out or folder / "out"),
             )  # fmt: skip
         except SystemExit as error:
             return {"missing": str(error)}

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from contextlib import contextmanager, suppress
@@ -55,12 +56,24 @@ def report(page: Page, demo: Path) -> None:
     page.screenshot(path=IMAGES / "report.png")
 
 
+def tensors(page: Page, demo: Path) -> None:
+    """The first screen of the page that follows a photo's tensors."""
+    with tempfile.TemporaryDirectory() as folder:
+        html, photo = Path(folder) / "way.html", demo / "photos" / "pizza" / "pizza_0021.jpg"
+        command = [sys.executable, "-m", "pizzaiolo", "inspect", photo, "--html", html]
+        command += ["--model", demo / "model.onnx"]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        page.set_viewport_size({"width": 1000, "height": 560})
+        page.goto(html.as_uri())
+        page.screenshot(path=IMAGES / "inspect.png")
+
+
 def main(demo: Path) -> None:
     """Write docs/images/*.png."""
     IMAGES.mkdir(exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        for take in (page_with_verdicts, report):
+        for take in (page_with_verdicts, report, tensors):
             take(browser.new_page(color_scheme="light"), demo)
         browser.close()
 

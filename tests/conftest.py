@@ -146,9 +146,9 @@ def serve(starter: Path) -> Callable[..., AbstractContextManager[Service]]:
 
     @contextmanager
     def serve(*flags: str) -> Iterator[Service]:
-        command = [sys.executable, "-m", "pizzaiolo", "serve", "--port", "0", *flags]
+        command = [sys.executable, "-m", "pizzaiolo", "serve", "--port", "0"]
         with subprocess.Popen(
-            [*command, "--model", str(starter)], text=True,
+            [*command, "--model", str(starter), *flags], text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         ) as process:  # fmt: skip
             assert process.stderr

@@ -1,5 +1,7 @@
 """What a page is asked in the browser: can all be read, has all a name, is nothing too wide."""
 
+from typing import Any
+
 # Of each element with text of its own: the contrast with what lies under it (WCAG 2.2).
 CONTRASTS = """() => {
   const parse = (text) => {
@@ -38,3 +40,20 @@ WIDER = """() => [...document.querySelectorAll("main *")]
   .filter((e) => !e.closest(".scroll, nav, svg, .unseen"))
   .filter((e) => e.getBoundingClientRect().right > innerWidth + 0.5)
   .map((e) => e.outerHTML.slice(0, 80))"""
+
+# Drops a file [name, type, base64] onto a page that answers photos.
+DROP = """([name, type, base64]) => {
+  const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+  const data = new DataTransfer();
+  data.items.add(new File([bytes], name, { type }));
+  const about = { dataTransfer: data, bubbles: true, cancelable: true };
+  for (const kind of ["dragover", "drop"])
+    document.querySelector("#drop").dispatchEvent(new DragEvent(kind, about));
+}"""
+
+
+def answered(page: Any, count: int = 1) -> Any:
+    """The newest answer of a page that answers photos, once `count` are there."""
+    page.locator(".answer").nth(count - 1).wait_for()
+    page.locator(".waiting").wait_for(state="detached")
+    return page.locator(".answer").first

@@ -256,6 +256,11 @@ class ExportConfig(Config):
     opset: int = option(18, "ONNX operator set", low=18, high=24)
     tolerance: float = option(1e-4, "largest allowed difference of any probability", low=0.0)
     pictures: int = option(32, "real pictures of the check", low=7)
+    int8: bool = option(False, "compute in 8 bits (.onnx), as the suffix .int8.onnx does")
+    max_drop: float = option(
+        0.5, "accuracy that int8 may lose on validation pictures, points", low=0.0, high=100.0
+    )
+    calibration: int = option(128, "training pictures that set the ranges of int8", low=1)
 
 
 @dataclass(frozen=True)
@@ -267,12 +272,34 @@ class ServeConfig(Config):
     max_bytes: int = option(20_000_000, "largest request, bytes", low=1)
     max_pixels: int = option(50_000_000, "largest picture, pixels", low=1, high=MAX_PIXELS)
     max_files: int = option(32, "most pictures in one request", low=1)
-    concurrency: int | None = option(None, "pictures answered at once (default: cores)", low=1)
+    workers: int = option(1, "processes that answer, each with its own model", low=1)
+    concurrency: int | None = option(
+        None, "pictures that one process answers at once (default: its share of the cores)", low=1
+    )
     queue: int = option(64, "requests that may wait; more get 503", low=0)
     timeout: float = option(30.0, "a request that waits longer gets 503, seconds", low=0.0)
     upload_timeout: float = option(
         60.0, "a request that takes longer to arrive gets 408, seconds", low=0.1
     )
+    max_batch: int = option(10_000, "most pictures in one request to /v1/predict/batch", low=1)
+    keys: str | None = option(
+        None, "file of API keys, see `pizzaiolo key`; PIZZAIOLO_KEYS adds more"
+    )
+    rate: float | None = option(
+        None, "requests a minute of one key, or of one address without keys; more get 429", low=0.1
+    )
+    allowed_hosts: tuple[str, ...] = option(
+        (), "a name by which the service may be asked for, repeatable, * for any (default: this "
+        "machine's own on a loopback address, any on others)",
+    )  # fmt: skip
+    cors: tuple[str, ...] = option(
+        (), "a web site whose pages may ask, repeatable: https://my.example"
+    )
+    feedback: str | None = option(
+        None, "folder for pictures that people correct, in a folder of each class"
+    )
+    feedback_mb: int = option(1000, "most of them, megabytes", low=1)
+    access_log: bool = option(False, "tell every request on stderr, as a line of JSON")
 
 
 SECTIONS: dict[str, type[Config]] = {

@@ -43,6 +43,9 @@ def set_up_logging(verbose: bool = False) -> None:
 @contextmanager
 def progress(what: str, total: int | None = None) -> Iterator[Advance]:
     """A progress bar on stderr while the block runs; silent where stderr is no terminal."""
+    if not sys.stderr.isatty():  # what draws it takes a tenth of a first answer's time to load
+        yield _silent
+        return
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -70,6 +73,10 @@ def progress(what: str, total: int | None = None) -> Iterator[Advance]:
             bar.update(task, advance=n, figures=figures, total=total)
 
         yield advance
+
+
+def _silent(n: int = 1, figures: str = "", total: int | None = None) -> None:
+    pass
 
 
 def track(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:

@@ -147,6 +147,7 @@ _EXTRAS = {
     "accelerate huggingface_hub",
     "hf": "datasets",
     "cluster": "ray",
+    "openvino": "openvino",
 }
 EXTRA_OF = {module: extra for extra, modules in _EXTRAS.items() for module in modules.split()}
 

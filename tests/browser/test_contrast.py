@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 SRC = Path(__file__).parents[2] / "src" / "pizzaiolo"
-PAGES = {"report": SRC / "core/templates/base.html", "page": SRC / "serve/page/style.css"}
+PAGES = {"report": SRC / "core/templates/base.css", "page": SRC / "core/templates/answers.css"}
 TEXTS = ("ink", "soft", "accent", "good", "bad")
 
 

@@ -8,31 +8,18 @@ from typing import Any
 
 import pytest
 
+from page_checks import DROP, answered
+from pizzaiolo.serve.keys import new_key
 from pizzaiolo.starter import load
 
 Visit = Callable[..., AbstractContextManager[Any]]
 PHONE = (390, 844)
-DROP = """([name, type, base64]) => {
-  const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
-  const data = new DataTransfer();
-  data.items.add(new File([bytes], name, { type }));
-  const about = { dataTransfer: data, bubbles: true, cancelable: true };
-  for (const kind of ["dragover", "drop"])
-    document.querySelector("#drop").dispatchEvent(new DragEvent(kind, about));
-}"""
 
 
 @pytest.fixture(scope="module")
 def address(serve: Callable[..., AbstractContextManager[Any]]) -> Iterator[str]:
     with serve("--max-bytes", "200000") as service:
         yield service.address
-
-
-def answered(page: Any, count: int = 1) -> Any:
-    """The newest answer, once `count` are there."""
-    page.locator(".answer").nth(count - 1).wait_for()
-    page.locator(".waiting").wait_for(state="detached")
-    return page.locator(".answer").first
 
 
 def test_a_chosen_photo_gets_its_verdict(
@@ -102,7 +89,7 @@ def test_a_lost_service_is_told(visit: Visit, address: str, pizza_file: Path) ->
         assert "can't be reached" in answered(page).inner_text()
 
 
-@pytest.mark.parametrize("path", ["/", "/docs"])
+@pytest.mark.parametrize("path", ["/", "/docs", "/status"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_is_cut_off_on_a_phone(
     visit: Visit, address: str, pizza_file: Path, path: str, scheme: str
@@ -112,6 +99,61 @@ def test_nothing_is_cut_off_on_a_phone(
             page.set_input_files("#files", pizza_file)
             answered(page)
         assert page.evaluate("document.documentElement.scrollWidth") == PHONE[0]
+
+
+def test_a_wrong_answer_can_be_corrected(
+    visit: Visit,
+    serve: Callable[..., AbstractContextManager[Any]],
+    pizza_file: Path,
+    tmp_path: Path,
+) -> None:
+    with serve("--feedback", str(tmp_path)) as service, visit(service.address) as page:
+        page.set_input_files("#files", pizza_file)
+        card = answered(page)
+        assert "Only those that you correct are kept" in page.locator("#privacy").inner_text()
+        card.locator(".wrong summary").click()
+        card.get_by_role("button", name="Not pizza").click()
+        card.get_by_text("Kept as: Not pizza").wait_for()
+        assert page.locator("[role=status]").text_content() == "Thank you. Kept as: Not pizza"
+        (kept,) = tmp_path.rglob("*.*")
+        assert kept.parent.name == "not_pizza" and kept.read_bytes() == pizza_file.read_bytes()
+
+
+def test_a_photo_from_the_camera_is_answered(visit: Visit, address: str) -> None:
+    with visit(address, expected="the server responded with a status of 4") as page:
+        page.click("#open-camera")
+        page.locator("#shoot:enabled").click()
+        assert answered(page).locator(".name").inner_text() == "camera photo"
+        assert not page.locator("#camera").is_visible()
+
+
+def test_nothing_asks_for_corrections_where_none_are_kept(
+    visit: Visit, address: str, pizza_file: Path
+) -> None:
+    with visit(address) as page:
+        page.set_input_files("#files", pizza_file)
+        assert answered(page).locator(".wrong").count() == 0
+        assert "nothing is stored" in page.locator("#privacy").inner_text()
+
+
+def test_a_browser_that_has_the_key_as_a_password_is_let_in(
+    browser: Any,
+    serve: Callable[..., AbstractContextManager[Any]],
+    pizza_file: Path,
+    tmp_path: Path,
+) -> None:
+    secret, key = new_key("ann")
+    (tmp_path / "keys").write_text(str(key))
+    with serve("--keys", str(tmp_path / "keys")) as service:
+        context = browser.new_context(http_credentials={"username": "", "password": secret})
+        page = context.new_page()
+        page.goto(service.address)
+        page.set_input_files("#files", pizza_file)
+        assert answered(page).locator(".verdict").inner_text() in ("Pizza", "Not pizza", "Not sure")
+        context.close()
+        context = browser.new_context(http_credentials={"username": "x", "password": "wrong"})
+        assert context.new_page().goto(service.address).status == 401
+        context.close()
 
 
 def test_the_keyboard_reaches_the_button_and_shows_it(visit: Visit, address: str) -> None:

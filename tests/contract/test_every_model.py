@@ -15,8 +15,9 @@ from pizzaiolo.core.labels import Labels
 from pizzaiolo.export.onnx import write_onnx
 from pizzaiolo.model.define import Definition, define
 from pizzaiolo.model.deployed import load_deployed
-from pizzaiolo.predict import OnnxEngine, TorchEngine
+from pizzaiolo.predict import OnnxEngine, TorchEngine, load_file
 from pizzaiolo.train.loop import set_train_mode
+from toy_graph import WRITERS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 CLASSES = ("bread", "naan", "pizza")
@@ -187,6 +188,22 @@ def test_onnx_agrees_with_pytorch(
     np.testing.assert_allclose(received[0], expected[0], atol=1e-4)
     scale = max(1.0, float(np.abs(expected[1]).max()))
     np.testing.assert_allclose(received[1] / scale, expected[1] / scale, atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", [".ts", ".pt2"])
+def test_the_other_formats_agree_with_pytorch(
+    trained: Trained, by_torch: TorchEngine, pixels: np.ndarray, suffix: str
+) -> None:
+    path = trained.file.with_suffix(suffix)
+    WRITERS[suffix](load_deployed(trained.file, trained.code)[1], trained.card, path)
+    found = load_file(path)
+    assert found.card == trained.card
+    for batch in (1, 2, 7):
+        for ours, theirs in zip(found.run(pixels[:batch]), by_torch(pixels[:batch]), strict=True):
+            assert ours.shape == theirs.shape and ours.dtype == np.float32
+            scale = max(1.0, float(np.abs(theirs).max()))
+            np.testing.assert_allclose(ours / scale, theirs / scale, atol=1e-4)
 
 
 def test_each_picture_is_answered_alone(by_onnx: OnnxEngine, pixels: np.ndarray) -> None:

@@ -236,7 +236,7 @@ def test_find_model_takes_a_run_or_a_file(tmp_path: Path) -> None:
     [
         ("folder", r"without model\.pt"),
         ("gone.pt", "no model at"),
-        ("m.tflite", "expected .pt or .onnx"),
+        ("m.tflite", "expected .pt, .onnx, .ts, .pt2 or .xml"),
         ("m", "ends with 'nothing'"),
     ],
 )
@@ -323,7 +323,7 @@ def test_damaged_archives_are_refused(tmp_path: Path) -> None:
         archive.writestr("a.txt", "text")
     for number, part in enumerate((b"", b"text", data[: len(data) // 2], data[100:])):
         (tmp_path / f"{number}.pt").write_bytes(part)
-        with pytest.raises(ModelFileError, match="not a model file of pizzaiolo"):
+        with pytest.raises(ModelFileError, match=r"not a model file of pizzaiolo|not as it was"):
             load_pt(tmp_path / f"{number}.pt")
     with pytest.raises(ModelFileError, match="not a model file of pizzaiolo"):
         load_pt(tmp_path / "zip.pt")

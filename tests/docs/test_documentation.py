@@ -28,6 +28,7 @@ PAGES = (
     "docs/guide/models.md",
     "docs/guide/evaluate.md",
     "docs/guide/export-and-predict.md",
+    "docs/guide/clients.md",
     "docs/guide/serve.md",
     "docs/concepts/image-path.md",
     "docs/concepts/tensors.md",
@@ -164,7 +165,7 @@ def follow(sandbox: Sandbox, pages: tuple[str, ...]) -> int:
 
 
 def test_the_client_without_this_package_gives_the_same_answer(sandbox: Sandbox) -> None:
-    code = next(c for k, c in blocks("docs/guide/export-and-predict.md") if "onnxruntime" in c)
+    code = next(c for k, c in blocks("docs/guide/clients.md") if "onnxruntime" in c)
     if not (sandbox.folder / "model.onnx").exists():
         pytest.skip("the pages were not followed")
     (sandbox.folder / "client.py").write_text(code)
@@ -185,7 +186,7 @@ def test_readme_shows_only_commands_that_exist() -> None:
         for _, block in blocks(page):
             for command in re.findall(r"pizzaiolo (\w+)", block):
                 known = ("demo", "prepare", "models", "train", "evaluate", "improve",
-                         "export", "predict", "serve", "inspect")  # fmt: skip
+                         "export", "card", "predict", "serve", "inspect", "key")  # fmt: skip
                 assert command in known or command in ("serves",), (page, command)
 
 

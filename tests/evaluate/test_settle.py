@@ -12,6 +12,7 @@ import torch
 from pizzaiolo.config import EvaluateConfig
 from pizzaiolo.core.bundle import load_pt, save_pt
 from pizzaiolo.core.card import Card
+from pizzaiolo.core.drift import Reference
 from pizzaiolo.core.labels import Labels
 from pizzaiolo.core.manifest import Row
 from pizzaiolo.core.novelty import Novelty
@@ -74,7 +75,22 @@ def test_the_same_choice_twice_gives_the_same_card() -> None:
     assert (second.labels, second.novelty, second.temperature) == (
         first.card.labels, first.card.novelty, first.card.temperature
     )  # fmt: skip
-    assert second == Card.from_json(first.card.to_json()), "how it was calibrated stays told"
+    kept = Card.from_json(first.card.to_json()).decision
+    told = second.decision.pop("reference"), kept.pop("reference")  # of what was said each time
+    assert told[0].keys() == told[1].keys() == {"pictures", "verdicts", "confidence", "novelty"}
+    assert second.decision == kept, "how it was calibrated stays told"
+
+
+def test_the_card_remembers_what_it_said_of_the_validation_pictures() -> None:
+    found, labels = settled().card, seen(LABELS, "validation").predictions
+    reference = Reference.from_dict(found.decision["reference"])
+    assert reference.pictures == len(labels) and reference.novelty is not None
+    assert sum(reference.verdicts.values()) == pytest.approx(1)
+    unsure = reference.verdicts["Not sure"]
+    low, high = found.labels.reject_band or (0, 0)
+    shares = labels.probabilities[:, 1]
+    assert unsure >= ((low <= shares) & (shares < high)).mean() / 2
+    assert reference.novelty.shares[0] == pytest.approx(0.1, abs=0.02), "tenths"
 
 
 def test_novelty_is_learned_and_its_cut_set() -> None:

@@ -74,7 +74,7 @@ def refused(
 
 
 def test_the_result_has_the_documented_keys(result: dict[str, Any], tiny_dataset: Dataset) -> None:
-    assert list(result) == ["file", "format", "bytes", "parity", "gate"]
+    assert list(result) == ["file", "format", "bytes", "parity", "gate", "notes"]
     assert list(result["parity"]) == ["pictures", "max_abs_difference", "agreement"]
     assert result["format"] == "onnx" and result["bytes"] == Path(result["file"]).stat().st_size
     assert result["gate"] == {"tolerance": 1e-4, "passed": True}

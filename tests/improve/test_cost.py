@@ -4,14 +4,13 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from pizzaiolo.config import TrainConfig
 from pizzaiolo.core.labels import Labels
 from pizzaiolo.export.run import export
 from pizzaiolo.improve import cost
-from pizzaiolo.improve.cost import Cost, Costs, latency
+from pizzaiolo.improve.cost import Cost, Costs
 from pizzaiolo.model.define import Definition
 
 LABELS = Labels(("not_pizza", "pizza"), positive="pizza")
@@ -40,19 +39,6 @@ def test_the_cost_is_that_of_the_exported_run(run_folder: Path, tmp_path: Path) 
     size = export(run_folder, file)["bytes"] / 1e6
     assert found.megabytes == pytest.approx(size, rel=0.02)  # the card says more there
     assert 0 < found.latency_ms < 1000 and not found.estimated
-
-
-def test_the_latency_is_the_median_of_single_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    shapes: set[tuple[int, ...]] = set()
-    clock = iter(np.cumsum([0.0, *([0.001, 0.0] * 29), 0.5, *([0.02, 0.0] * 1000)]).tolist())
-
-    def engine(picture):
-        shapes.add((*picture.shape, str(picture.dtype)))
-
-    monkeypatch.setattr(cost, "perf_counter", lambda: next(clock))
-    monkeypatch.setattr(cost, "SECONDS", 0.0)
-    assert latency(engine, 48) == pytest.approx(1.0)
-    assert shapes == {(1, 48, 48, 3, "uint8")}
 
 
 def test_an_architecture_is_measured_once_however_it_is_trained(

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from pizzaiolo.errors import ImageError
-from pizzaiolo.inspect_tensors import MAX_STAGES, Stage, inspect
+from pizzaiolo.inspect_tensors import MAX_STAGES, Stage, follow, inspect
 from pizzaiolo.predict import Predictor
 from pizzaiolo.starter import load
 
@@ -81,3 +81,19 @@ def test_a_wrong_file_is_an_image_error(
         (tmp_path / "x.jpg").write_bytes(content)
     with pytest.raises(ImageError):
         inspect(predictor, tmp_path / "x.jpg")
+
+
+def test_both_kinds_of_file_show_the_same_maps(
+    run_folder: Path, pizza_file: Path, tmp_path: Path
+) -> None:
+    from pizzaiolo.export.onnx import write_onnx
+    from pizzaiolo.model.deployed import load_deployed
+
+    card, network = load_deployed(run_folder / "model.pt")
+    write_onnx(network, card, tmp_path / "m.onnx", opset=18)
+    ways = [follow(load(path), pizza_file) for path in (run_folder, tmp_path / "m.onnx")]
+    torch_maps, onnx_maps = (way.maps for way in ways)
+    assert torch_maps and onnx_maps and len(torch_maps) == len(onnx_maps)
+    for one, other in zip(torch_maps, onnx_maps, strict=True):
+        assert one.shape[1] > 3, "a picture is no feature map"
+        np.testing.assert_allclose(one, other, atol=1e-4)

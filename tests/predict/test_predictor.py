@@ -96,7 +96,7 @@ def test_run_gives_probabilities_and_embedding(predictor: Predictor, batch: int)
     ("name", "content", "words"),
     [
         ("none.onnx", None, "no model at"),
-        ("m.tflite", b"x", "expected .pt or .onnx"),
+        ("m.tflite", b"x", "expected .pt, .onnx"),
         ("m.onnx", b"not onnx", "not an ONNX model"),
         ("m.pt", b"not torch", "not a model file"),
     ],

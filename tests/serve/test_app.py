@@ -180,6 +180,7 @@ def test_an_unknown_place_is_a_problem(
     [
         ("/", "text/html", "<main>"),
         ("/page/app.js", "text/javascript", '"use strict"'),
+        ("/page/answers.js", "text/javascript", '"use strict"'),
         ("/page/style.css", "text/css", ":root"),
         ("/healthz", "text/plain", "ok"),
         ("/readyz", "text/plain", "ok"),

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -79,14 +80,26 @@ def test_a_port_in_use_is_one_message(predictor: Predictor) -> None:
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(WorkError, match=f"can't listen on 127.0.0.1:{port}") as caught:
-            run_serve(predictor, ServeConfig(port=port))
+            run_serve(lambda: predictor, ServeConfig(port=port))
     assert "--port" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "x" * 80 + ".com", "256.0.0.1", "::g"])
 def test_an_impossible_host_is_one_message(predictor: Predictor, host: str) -> None:
     with pytest.raises(WorkError, match="can't listen on"):
-        run_serve(predictor, ServeConfig(host=host, port=0))
+        run_serve(lambda: predictor, ServeConfig(host=host, port=0))
+
+
+def test_an_answer_does_not_wait_for_its_second_half(serve: Serve) -> None:
+    """Head and body are two packets: with Nagle's delay the second waits 40 ms for the client."""
+    with serve() as service, httpx.Client() as client:
+        client.get(f"{service.address}/healthz")
+        times = []
+        for _ in range(30):
+            started = time.perf_counter()
+            client.get(f"{service.address}/healthz")
+            times.append(time.perf_counter() - started)
+    assert min(times) < 0.035
 
 
 def test_it_listens_on_ipv6(serve: Serve) -> None:

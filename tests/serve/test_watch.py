@@ -1,6 +1,7 @@
 """Every answer, errors too, is counted and carries the security headers."""
 
 import asyncio
+import json
 import logging
 import re
 from collections.abc import Callable
@@ -8,8 +9,11 @@ from collections.abc import Callable
 import pytest
 from fastapi.testclient import TestClient
 
+from pizzaiolo.config import ServeConfig
 from pizzaiolo.predict import Predictor
+from pizzaiolo.serve.access import Rules
 from pizzaiolo.serve.app import create_app
+from pizzaiolo.serve.keys import new_key
 
 Draw = Callable[..., bytes]
 
@@ -80,6 +84,43 @@ def test_requests_and_verdicts_are_counted(own: TestClient, draw: Draw) -> None:
     assert seen['pizzaiolo_verdicts_total{verdict="Not pizza"}'] == 1
     assert seen['pizzaiolo_request_seconds_count{path="/v1/predict"}'] == 4
     assert seen["pizzaiolo_waiting"] == 0
+
+
+def test_every_answer_has_the_id_of_its_request(own: TestClient) -> None:
+    ids = {own.get("/healthz").headers["x-request-id"] for _ in range(3)}
+    assert len(ids) == 3 and all(re.fullmatch("[0-9a-f]{32}", one) for one in ids)
+    for given, kept in (("abc-1.2:3", True), ("a b", False), ("x" * 65, False), ("", False)):
+        answer = own.get("/healthz", headers={"X-Request-ID": given})
+        assert (answer.headers["x-request-id"] == given) == kept
+
+
+def test_the_access_log_is_json_without_secrets(
+    predictor: Predictor, draw: Draw, capsys: pytest.CaptureFixture[str]
+) -> None:
+    secret, key = new_key("ann")
+    app = create_app(predictor, ServeConfig(access_log=True), Rules(keys=(key,)))
+    told = TestClient(app)
+    told.post("/v1/predict?secret=x", content=draw(), headers={"X-API-Key": secret})
+    told.get("/v1/model")
+    out = capsys.readouterr()
+    good, refused = map(json.loads, out.err.splitlines())
+    assert (good["key"], good["method"], good["path"]) == ("ann", "POST", "/v1/predict")
+    assert (good["status"], refused["status"], refused["key"]) == (200, 401, None)
+    assert good["ms"] > 0 and good["request"] != refused["request"]
+    assert secret not in out.err and "secret" not in out.err and out.out == ""
+
+
+def test_stages_and_reasons_are_counted(own: TestClient, draw: Draw) -> None:
+    own.post("/v1/predict", content=draw("red"))
+    own.post("/v1/predict", content=b"no picture")
+    own.post("/v1/predict", content=b"")
+    own.post("/v1/predict", files=[("file", draw("red")), ("file", b"x")])
+    seen = figures(own)
+    counts = [seen[f'pizzaiolo_stage_seconds_count{{stage="{s}"}}'] for s in ("read", "wait")]
+    assert counts == [4, 3]
+    assert seen['pizzaiolo_rejected_total{code="not_an_image"}'] == 2
+    assert seen['pizzaiolo_rejected_total{code="empty"}'] == 1
+    assert seen["pizzaiolo_request_pictures_sum"] == 4
 
 
 def test_unknown_paths_add_no_labels(own: TestClient) -> None:

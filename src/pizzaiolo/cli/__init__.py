@@ -8,11 +8,12 @@ from .. import console
 from ..errors import PizzaioloError, explain_os_error, extras_explained
 from .build import demo, models, prepare, train
 from .judge import evaluate, improve
+from .keys import key
 from .root import app
 from .use import export, inspect, predict, serve
 
 __all__ = [
-    "app", "demo", "evaluate", "export", "improve", "inspect", "main", "models", "predict",
+    "app", "demo", "evaluate", "export", "improve", "inspect", "key", "main", "models", "predict",
     "prepare", "serve", "train",
 ]  # fmt: skip
 

@@ -22,6 +22,12 @@ ModelFlag = Annotated[
     Path | None,
     typer.Option("--model", help="a RUN or a model file (default: the starter)", metavar="MODEL"),
 ]
+LabelsFlag = Annotated[
+    str | None,
+    typer.Option(
+        "--labels", help="classes of an ONNX model that has no card, in order", metavar="A,B"
+    ),
+]
 CodeFlag = Annotated[
     str | None,
     typer.Option(help="path/to/file.py:Class of your own module, for its .pt file"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,13 +14,19 @@ from .. import console
 from ..config import ExportConfig, ServeConfig
 from ..errors import UsageError
 from ..flags import with_flags
-from .root import CodeFlag, JsonFlag, ModelFlag, app, show
+from .root import CodeFlag, JsonFlag, LabelsFlag, ModelFlag, app, show
 
 if TYPE_CHECKING:
     from ..core.labels import Labels
     from ..predict import Answer
     from ..predict.job import Job, Totals
 
+DeviceFlag = Annotated[
+    str,
+    typer.Option(
+        "--device", help="auto, cpu, cuda, openvino, coreml or directml", metavar="DEVICE"
+    ),
+]
 TOLD_AFTER = 2.0  # seconds: then a job's time is worth a line
 
 
@@ -27,31 +34,91 @@ TOLD_AFTER = 2.0  # seconds: then a job's time is worth a line
 @with_flags(ExportConfig)
 def export(
     model: Annotated[Path, typer.Argument(help="a RUN or a .pt file")],
-    out: Annotated[Path, typer.Option(help="the file to write, *.onnx")],
     config: ExportConfig,
+    out: Annotated[
+        Path | None, typer.Option(help="the file to write: *.onnx, .int8.onnx, .ts, .pt2, .xml")
+    ] = None,
     sample: Annotated[
         Path | None,
         typer.Option(help="folder or DATASET for the check (default: the RUN's own data)"),
     ] = None,
+    web: Annotated[
+        Path | None,
+        typer.Option(help="write a page that runs the model in the browser", metavar="DIR"),
+    ] = None,
+    web_runtime: Annotated[
+        Path | None,
+        typer.Option(help="onnxruntime-web from npm, where no network is", metavar="FILE.tgz"),
+    ] = None,
     code: CodeFlag = None,
     json: JsonFlag = False,
 ) -> None:
-    """6. Write one file that needs no PyTorch, kept only if it answers the same."""
+    """6. Write one file for use elsewhere, kept only if it answers the same."""
     from ..export.run import export as run_export
+    from ..export.web import export_web
 
+    if out is None and web is None:
+        raise UsageError(
+            "there is nothing to write", hint="--out model.onnx for a file, --web DIR for a page"
+        )
+    result: dict[str, Any] = {}
     with console.prints_aside():
-        result = run_export(model, out, config, sample=sample, code=code)
+        if out is not None:
+            result = run_export(model, out, config, sample=sample, code=code)
+        if web is not None:
+            source = out if out is not None and out.suffix == ".onnx" else model
+            page = export_web(source, web, config, sample=sample, code=code, runtime=web_runtime)
+            result = {**result, "web": page} if result else page
     show(result, json, _export_lines)
 
 
 def _export_lines(result: dict[str, Any]) -> None:
-    parity = result["parity"]
     console.say(f"Exported {result['file']} ({result['bytes'] / 1e6:.1f} MB)")
+    if parity := result["parity"]:
+        console.say(
+            f"Parity   {parity['agreement']:.0%} of {parity['pictures']} pictures agree; "
+            f"largest difference {parity['max_abs_difference']:.1e}"
+        )
+    if "layers" in result:
+        _int8_lines(result)
+    for note in result.get("notes", ()):
+        console.say(f"Note     {note}")
+    if result["format"] == "web":
+        console.say(f"Next     open {result['file']} in a browser")
+    else:
+        console.say(f"Next     pizzaiolo serve --model {result['file']}")
+    if "web" in result:
+        _export_lines(result["web"])
+
+
+def _int8_lines(result: dict[str, Any]) -> None:
+    gate, layers, times = result["gate"], result["layers"], result["latency"]
     console.say(
-        f"Parity   {parity['agreement']:.0%} of {parity['pictures']} pictures agree; "
-        f"largest difference {parity['max_abs_difference']:.1e}"
+        f"Accuracy {gate['accuracy']:.1%} of {gate['pictures']} validation pictures, "
+        f"{gate['fp32_accuracy']:.1%} in float32; {gate['max_drop']:g} points may be lost"
     )
-    console.say(f"Next     pizzaiolo serve --model {result['file']}")
+    console.say(f"Layers   {layers['int8']} in int8, {layers['fp32']} left in float32")
+    console.say(f"Speed    {times['int8_ms']:.1f} ms a picture, {times['fp32_ms']:.1f} in float32")
+
+
+@app.command()
+def card(
+    model: Annotated[Path, typer.Argument(help="a RUN or a model file")], json: JsonFlag = False
+) -> None:
+    """Print what a model file says of itself; the file is only read, never run."""
+    from ..core.bundle import KINDS, find_model
+    from ..core.card_lines import card_lines
+    from ..core.cards import read_card
+
+    path = find_model(model)
+    found = read_card(path)
+    if json:
+        facts = {"file": str(path), "format": KINDS[path.suffix], "bytes": path.stat().st_size}
+        console.say_json({**facts, "card": found.summary()})
+        return
+    about = f"{path}, {KINDS[path.suffix]}, {path.stat().st_size / 1e6:.1f} MB"
+    for name, text in [("file", about), *card_lines(found)]:
+        console.say(f"{name:<13}{text}")
 
 
 @app.command()
@@ -59,6 +126,8 @@ def predict(
     inputs: Annotated[list[str], typer.Argument(help="pictures, folders, globs, - for stdin")],
     model: ModelFlag = None,
     code: CodeFlag = None,
+    labels: LabelsFlag = None,
+    device: DeviceFlag = "auto",
     json: Annotated[bool, typer.Option("--json", help="print one JSON object a line")] = False,
     csv: Annotated[
         str | None, typer.Option(help="write the answers as CSV, - for stdout", metavar="FILE")
@@ -94,7 +163,7 @@ def predict(
     job = Job(tuple(inputs), csv, parquet, resume, sort, where, copy_to)
     job.check()
     with console.prints_aside():
-        predictor = load(model, code)
+        predictor = load(model, code, device, labels.split(",") if labels else None)
         stdin = sys.stdin.buffer if "-" in inputs else None
         totals = run_job(predictor, job, _shown(job, json, predictor.labels), stdin)
     if where is not None:
@@ -135,12 +204,17 @@ def _tell(totals: Totals, quiet: bool) -> None:
 
 @app.command()
 @with_flags(ServeConfig)
-def serve(config: ServeConfig, model: ModelFlag = None, code: CodeFlag = None) -> None:
+def serve(
+    config: ServeConfig,
+    model: ModelFlag = None,
+    code: CodeFlag = None,
+    device: DeviceFlag = "auto",
+) -> None:
     """8. Answer over HTTP, with a web page to drop photos on."""
     from ..serve.run import serve as run_serve
     from ..starter import load
 
-    run_serve(load(model, code), config)
+    run_serve(partial(load, model, code, device), config)
 
 
 @app.command()
@@ -148,27 +222,32 @@ def inspect(
     picture: Annotated[Path, typer.Argument(help="one picture")],
     model: ModelFlag = None,
     code: CodeFlag = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(help="write a page with the pictures of every stage", metavar="FILE"),
+    ] = None,
+    pixel: Annotated[
+        str | None,
+        typer.Option(
+            help="whose numbers are shown, in what the model sees (default: the middle)",
+            metavar="X,Y",
+        ),
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
     """Follow one picture's tensors from the file's bytes to the verdict."""
-    from ..inspect_tensors import inspect as run_inspect
+    from ..inspect_tensors import Look, look
     from ..starter import load
 
+    wanted = Look(picture, html, pixel)
+    wanted.check()
     with console.prints_aside():
-        stages = run_inspect(load(model, code), picture)
+        found = look(load(model, code), wanted)
     if json:
-        console.say_json({"path": str(picture), "stages": [s.to_json() for s in stages]})
+        console.say_json(found.to_json())
         return
-    rows = [
-        (
-            s.name,
-            str(list(s.shape)),
-            s.dtype,
-            f"{s.low:.3g}",
-            f"{s.high:.3g}",
-            f"{s.mean:.3g}",
-            s.note,
-        )
-        for s in stages
-    ]
-    console.say_table(("stage", "shape", "type", "low", "high", "mean", "what happened"), rows)
+    console.say_table(found.header, found.rows)
+    console.say()
+    console.say_table(found.pixel_header, found.pixel_rows)
+    if html is not None:
+        console.say(f"\nPage  {html} ({html.stat().st_size / 1e6:.1f} MB)")

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,13 @@ from typing import Any
 from ..errors import ModelFileError, StorageError, explain_os_error
 from .card import Card
 
-KINDS = {".pt": "pytorch", ".onnx": "onnx"}
+KINDS = {
+    ".pt": "pytorch",
+    ".onnx": "onnx",
+    ".ts": "torchscript",
+    ".pt2": "exported_program",
+    ".xml": "openvino",
+}
 CARD_KEY = "pizzaiolo_card"
 UNFINISHED = ".unfinished"  # stands in a result's folder until the result is whole
 
@@ -185,10 +191,16 @@ def find_model(path: Path) -> Path:
         )
     if path.suffix not in KINDS:
         raise ModelFileError(
-            f"{path.name} ends with {path.suffix or 'nothing'!r}, expected {' or '.join(KINDS)}",
+            f"{path.name} ends with {path.suffix or 'nothing'!r}, expected {either(KINDS)}",
             hint="pizzaiolo export RUN --out model.onnx",
         )
     return path
+
+
+def either(words: Iterable[str]) -> str:
+    """`.pt, .onnx or .ts`."""
+    *others, last = words
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def save_pt(path: Path, card: Card, state: dict[str, Any]) -> None:
@@ -213,20 +225,40 @@ def load_pt(path: Path) -> tuple[Card, dict[str, Any]]:
     """The card and the tensors of a `.pt` model file; nothing in it is ever executed."""
     import torch
 
-    if not zipfile.is_zipfile(path):
-        raise _not_ours(path, "it is no archive of tensors")
+    _check_archive(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a file that is not its own
-        raise _not_ours(path, str(error).splitlines()[0][:200]) from None
+        raise not_ours(path, str(error).splitlines()[0][:200]) from None
     if not isinstance(content, dict) or CARD_KEY not in content:
-        raise _not_ours(path, "it holds no card")
+        raise not_ours(path, "it holds no card")
     if not isinstance(content.get("state"), dict):
-        raise _not_ours(path, "it holds no tensors")
+        raise not_ours(path, "it holds no tensors")
     return Card.from_json(content[CARD_KEY]), content["state"]
 
 
-def _not_ours(path: Path, why: str) -> ModelFileError:
+def _check_archive(path: Path) -> None:
+    """PyTorch itself doesn't look at the sums that an archive holds over its parts."""
+    if not zipfile.is_zipfile(path):
+        raise not_ours(path, "it is no archive of tensors")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, OSError):
+        damaged = "its list of parts"
+    if damaged is not None:
+        raise broken(path, f"{damaged} is damaged")
+
+
+def broken(path: Path, why: str) -> ModelFileError:
+    """The error for a model file that is not as it was written."""
+    return ModelFileError(
+        f"{path} is not as it was written: {why}", hint="copy it or export it again"
+    )
+
+
+def not_ours(path: Path, why: str) -> ModelFileError:
+    """The error for a file that is no model file, or no whole one."""
     return ModelFileError(
         f"{path} is not a model file of pizzaiolo: {why}",
         hint="expected what `pizzaiolo train` or `pizzaiolo export` wrote",

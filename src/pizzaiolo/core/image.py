@@ -152,7 +152,7 @@ def _opened(data: bytes, limits: Limits) -> Iterator[tuple[Image.Image, Header]]
         raise ImageError(f"the header is damaged: {error}", code="unreadable") from None
     with image:
         header = _header(image)
-        _check_sides(header, limits)
+        check_sides(header.width, header.height, limits)
         yield image, header
 
 
@@ -210,8 +210,8 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def _check_sides(header: Header, limits: Limits) -> None:
-    width, height = header.width, header.height
+def check_sides(width: int, height: int, limits: Limits) -> None:
+    """Raise `ImageError` for more pixels, or a shorter side, than the limits allow."""
     if width * height > limits.max_pixels:
         message = f"the picture has {width} x {height} pixels, the limit is {limits.max_pixels:,}"
         raise ImageError(message, code="too_many_pixels")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import io
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +13,9 @@ from ..errors import ImageError
 from .bundle import write_text
 from .image import read_image
 from .preprocess import resize_short_side
+from .shell import TEMPLATES, data_address, one_script
 
-_TEMPLATES = Path(__file__).parent / "templates"
-DECISIONS = _TEMPLATES / "decisions.js"  # what pages share on which a person decides
+DECISIONS = TEMPLATES / "decisions.js"  # what pages share on which a person decides
 
 
 def write_page(path: Path, template: Path, values: dict[str, Any]) -> None:
@@ -28,7 +25,7 @@ def write_page(path: Path, template: Path, values: dict[str, Any]) -> None:
     `breakable` (a path that may go on in the next line).
     """
     environment = Environment(
-        loader=FileSystemLoader([template.parent, _TEMPLATES]),
+        loader=FileSystemLoader([template.parent, TEMPLATES]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -43,10 +40,8 @@ def write_page(path: Path, template: Path, values: dict[str, Any]) -> None:
 def page_script(*files: Path) -> dict[str, Markup | str]:
     """`script`, the files one after the other as one strict function, and its `script_hash`: the
     source expression that lets a page run this script and no other (CSP level 2)."""
-    body = "\n".join(file.read_text(encoding="utf-8") for file in files)
-    text = f'"use strict";\n(() => {{\n{body}}})();\n'
-    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-    return {"script": Markup(text), "script_hash": f"sha256-{digest}"}
+    text, digest = one_script(*files)
+    return {"script": Markup(text), "script_hash": digest}
 
 
 def _breakable(path: str) -> Markup:
@@ -59,7 +54,5 @@ def thumbnail(source: Path | Image.Image, side: int = 160, quality: int = 72) ->
         image = source if isinstance(source, Image.Image) else read_image(source, short_side=side)
     except ImageError:
         return None
-    buffer = io.BytesIO()
     small = resize_short_side(image, side) if min(image.size) > side else image
-    small.save(buffer, "JPEG", quality=quality)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return data_address(small, "JPEG", quality=quality)

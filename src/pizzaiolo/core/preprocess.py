@@ -69,21 +69,25 @@ class Preprocess(Config):
 
     def square(self, image: Image.Image) -> Image.Image:
         """The picture resized with anti-aliasing and made `size` x `size`, still a picture."""
+        resized = self.resized(image)
         if self.mode == "squash":
-            return _resize(image, (self.size, self.size), self.filter)
+            return resized
         if self.mode == "pad":
-            return self._padded(image)
-        resized = resize_short_side(_middle(image), self.short_side, self.filter)
+            canvas = Image.new("RGB", (self.size, self.size), PAD_COLOUR)
+            free = (self.size - resized.width, self.size - resized.height)
+            canvas.paste(resized, (free[0] // 2, free[1] // 2))
+            return canvas
         left, top = (resized.width - self.size) // 2, (resized.height - self.size) // 2
         return resized.crop((left, top, left + self.size, top + self.size))
 
-    def _padded(self, image: Image.Image) -> Image.Image:
+    def resized(self, image: Image.Image) -> Image.Image:
+        """The picture resized with anti-aliasing, before it is cropped or padded."""
+        if self.mode == "crop":
+            return resize_short_side(_middle(image), self.short_side, self.filter)
         scale = self.size / max(image.size)
         width, height = (max(1, round(side * scale)) for side in image.size)
-        canvas = Image.new("RGB", (self.size, self.size), PAD_COLOUR)
-        resized = _resize(image, (width, height), self.filter)
-        canvas.paste(resized, ((self.size - width) // 2, (self.size - height) // 2))
-        return canvas
+        size = (self.size, self.size) if self.mode == "squash" else (width, height)
+        return _resize(image, size, self.filter)
 
     def load(self, source: Path | str | bytes, limits: Limits = Limits()) -> NDArray[np.uint8]:
         """A path or bytes as uint8 [size, size, 3]: the whole image path in one call.

@@ -11,7 +11,7 @@ from ..console import note
 def run_app(
     app: Any, listener: socket.socket, welcome: str, grace: int, lifespan: Literal["on", "off"]
 ) -> None:
-    """Say `welcome` and answer until Ctrl-C; running requests get `grace` seconds after that."""
+    """Say `welcome`, if any, and answer until Ctrl-C; running requests get `grace` seconds then."""
     import uvicorn  # not for those who only read a model file
 
     settings = uvicorn.Config(
@@ -23,10 +23,12 @@ def run_app(
         timeout_graceful_shutdown=grace,
     )
     try:  # Ctrl-C may come as soon as the address is known
-        note(welcome)
+        if welcome:
+            note(welcome)
         uvicorn.Server(settings).run(sockets=[listener])
     except KeyboardInterrupt:
         pass
     finally:
         listener.close()
-    note("stopped")
+    if welcome:
+        note("stopped")

@@ -10,11 +10,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..config import EvaluateConfig
 from ..console import log
 from ..core.bundle import load_pt, save_pt
 from ..core.card import Card
+from ..core.drift import Reference
 from ..core.labels import Labels
+from ..core.novelty import Novelty
 from ..core.predictions import Predictions
 from ..errors import StorageError, UsageError
 from .band import Band, reject_band
@@ -91,8 +96,20 @@ def settle(
         validation.embeddings,
     )
     settled = Settled(card, calibration, choice, band)
-    facts = {"dataset": fingerprint, **settled.to_dict()}
+    told = reference(card, probabilities, validation.embeddings)
+    facts = {"dataset": fingerprint, **settled.to_dict(), "reference": told.to_dict()}
     return replace(settled, card=card.with_(decision=facts))
+
+
+def reference(card: Card, probabilities: Reals, embeddings: NDArray[np.float32]) -> Reference:
+    """What the settled model says of the validation pictures: probabilities [N, C], embeddings
+    [N, D]. A service tells by it whether its own pictures are alike."""
+    novelty = Novelty.from_facts(card.novelty).scores(embeddings) if card.novelty else None
+    scores = [None] * len(probabilities) if novelty is None else novelty.tolist()
+    rows = zip(probabilities.tolist(), scores, strict=True)
+    decided = [card.labels.decide(row, score) for row, score in rows]
+    confidence = np.asarray([decision.confidence for decision in decided])
+    return Reference.of([decision.verdict for decision in decided], confidence, novelty)
 
 
 def _earlier(card: Card, fingerprint: str, pictures: int) -> Calibration | None:

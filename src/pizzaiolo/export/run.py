@@ -1,20 +1,27 @@
-"""`pizzaiolo export`: a RUN or `.pt` file becomes one ONNX file, kept only if it agrees."""
+"""`pizzaiolo export`: a RUN or `.pt` file becomes a graph for use elsewhere, kept if it agrees."""
 
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from ..config import ExportConfig
 from ..console import log
-from ..core.bundle import atomic_path, find_model
+from ..core.bundle import KINDS, atomic_path, either, find_model
 from ..core.manifest import Dataset
-from ..errors import DatasetError, InputError, ModelFileError, UsageError
+from ..core.openvino_file import weights_of
+from ..errors import DatasetError, GateError, InputError, ModelFileError, UsageError
 from ..predict import Predictor, TorchEngine, expand, load_file
-from .parity import Parity, check, compare, load_pixels
+from .parity import Parity, check, compare, load_pixels, spread
 
-FORMATS = {".onnx": "onnx"}
+FORMATS = {suffix: kind for suffix, kind in KINDS.items() if suffix != ".pt"}
+INT8 = ".int8.onnx"
+NOTES = {"torchscript": "PyTorch has deprecated TorchScript; .pt2 is its successor"}
 
 
 def export(
@@ -25,60 +32,123 @@ def export(
     sample: Path | str | None = None,
     code: str | None = None,
 ) -> dict[str, Any]:
-    """Write a model file for use without PyTorch, checked on real pictures before it is kept.
+    """Write a model file for use elsewhere, checked on real pictures before it is kept.
 
-    The pictures of the check come from `sample` (a DATASET or a folder), else from the data
-    set that the RUN was trained on (its validation split). Returns what `export --json` prints.
-    Raises `GateError` when the file disagrees with PyTorch; then no file is left.
+    The suffix of `out` says what is written: `.onnx`, `.int8.onnx`, `.ts`, `.pt2`, or `.xml` with
+    its `.bin`. The pictures of the check come from `sample` (a DATASET or a folder), else from the
+    data set that the RUN was trained on (its validation split). Returns what `export --json`
+    prints. Raises `GateError` when the file disagrees with PyTorch; then no file is left.
     """
     source, target = find_model(Path(model)), Path(out)
+    is_int8 = config.int8 or target.name.endswith(INT8)
+    _check_target(target, is_int8)
+    if source.suffix != ".pt":
+        raise ModelFileError(
+            f"{source} is exported already, expected a RUN or a .pt file",
+            hint="every format is made from the RUN: pizzaiolo export RUN --out FILE",
+        )
+    reference = load_file(source, code)
+    files = _pictures(source, sample, config.pictures)
+    dataset = _dataset(source, sample) if is_int8 else None
+    with _drafted(target) as draft:
+        told = _write(reference, draft, files, dataset, config)
+    kind = FORMATS[target.suffix]
+    size = sum(part.stat().st_size for part in _parts(target))
+    notes = [*([NOTES[kind]] if kind in NOTES else []), *told.pop("notes", [])]
+    name = f"{kind}-int8" if is_int8 else kind
+    return {"file": str(target), "format": name, "bytes": size, **told, "notes": notes}
+
+
+def _check_target(target: Path, is_int8: bool) -> None:
     if target.suffix not in FORMATS:
         raise UsageError(
             f"--out is {target.name}, which ends with {target.suffix or 'nothing'!r}",
-            hint=f"expected a name that ends with {' or '.join(FORMATS)}",
+            hint=f"expected a name that ends with {either([*FORMATS, INT8])}",
         )
-    if target.is_dir():
-        raise UsageError(f"--out is {target}, which is a folder, expected a file to write")
-    if source.suffix != ".pt":
-        raise ModelFileError(f"{source} is exported already, expected a RUN or a .pt file")
-    reference = load_file(source, code)
-    files = _pictures(source, sample, config.pictures)
-    parity = _export_checked(reference, target, files, config)
+    if is_int8 and target.suffix != ".onnx":
+        raise UsageError(f"int8 is for .onnx files, --out is {target.name}")
+    for part in _parts(target):
+        if part.is_dir():
+            raise UsageError(f"--out is {part}, which is a folder, expected a file to write")
+
+
+def _parts(target: Path) -> list[Path]:
+    """The files that an export writes."""
+    return [target, weights_of(target)] if target.suffix == ".xml" else [target]
+
+
+@contextmanager
+def _drafted(target: Path) -> Iterator[Path]:
+    """A path for a draft, whose files take their places when the block succeeds, the last first."""
+    with ExitStack() as stack:
+        places = [stack.enter_context(atomic_path(part)) for part in _parts(target)]
+        folder = stack.enter_context(TemporaryDirectory(prefix=".export.", dir=target.parent))
+        draft = Path(folder) / target.name
+        yield draft
+        for part, place in zip(_parts(draft), places, strict=True):
+            part.replace(place)
+
+
+def _write(
+    reference: Predictor,
+    draft: Path,
+    files: list[Path],
+    dataset: Dataset | None,
+    config: ExportConfig,
+) -> dict[str, Any]:
+    """Write the draft and compare it; returns parity and gate."""
+    from .formats import write
+
+    assert isinstance(reference.engine, TorchEngine)
+    files, pixels = load_pixels(reference, files)
+    if dataset is not None:
+        from .int8 import write_int8
+
+        told = write_int8(reference, draft, dataset, config)
+        parity = compare(reference, load_file(draft), files, pixels)
+        _check_int8(parity)
+        return {"parity": parity.to_dict(), **told, "notes": _speed(told["latency"])}
+    write(reference.engine.network, reference.card, draft, config)
+    parity = compare(reference, load_file(draft), files, pixels)
+    check(parity, config.tolerance)
     return {
-        "file": str(target),
-        "format": FORMATS[target.suffix],
-        "bytes": target.stat().st_size,
         "parity": parity.to_dict(),
         "gate": {"tolerance": config.tolerance, "passed": True},
     }
 
 
-def _export_checked(
-    reference: Predictor, target: Path, files: list[Path], config: ExportConfig
-) -> Parity:
-    from .onnx import write_onnx
+def _check_int8(parity: Parity) -> None:
+    if not math.isfinite(parity.max_abs_difference):
+        raise GateError("the int8 model gives probabilities that are no numbers")
 
-    assert isinstance(reference.engine, TorchEngine)
-    files, pixels = load_pixels(reference, files)
-    with atomic_path(target) as temporary:
-        draft = temporary.with_name(temporary.name + target.suffix)
-        try:
-            write_onnx(reference.engine.network, reference.card, draft, config.opset)
-            parity = compare(reference, load_file(draft), files, pixels)
-            check(parity, config.tolerance)
-            draft.replace(temporary)
-        finally:
-            draft.unlink(missing_ok=True)
-    return parity
+
+def _speed(latency: dict[str, float]) -> list[str]:
+    if latency["int8_ms"] < latency["fp32_ms"]:
+        return []
+    return ["int8 is no faster than float32 on this CPU; the file is smaller"]
 
 
 def _pictures(model: Path, given: Path | str | None, count: int) -> list[Path]:
     """Up to `count` pictures, spread evenly over the data set or folder."""
-    if given is not None and not (Path(given) / "dataset.json").is_file():
-        return _spread(list(expand([str(given)])), count)
-    root = Path(given) if given is not None else _training_data(model)
-    dataset = Dataset.open(root)
-    return _spread([dataset.picture(row) for row in dataset.split("validation")], count)
+    if given is not None and not _is_dataset(given):
+        return spread(list(expand([str(given)])), count)
+    dataset = _dataset(model, given)
+    return spread([dataset.picture(row) for row in dataset.split("validation")], count)
+
+
+def _is_dataset(folder: Path | str) -> bool:
+    return (Path(folder) / "dataset.json").is_file()
+
+
+def _dataset(model: Path, given: Path | str | None) -> Dataset:
+    """The data set that is named, else the one that the RUN was trained on."""
+    if given is not None and not _is_dataset(given):
+        raise InputError(
+            f"--sample is {given}, int8 needs a DATASET: training pictures for the ranges and "
+            "validation pictures with labels for the gate",
+            hint="leave --sample out, or name the DATASET",
+        )
+    return Dataset.open(Path(given) if given is not None else _training_data(model))
 
 
 def _training_data(model: Path) -> Path:
@@ -92,8 +162,3 @@ def _training_data(model: Path) -> Path:
         raise DatasetError(f"the training data {root} are gone", hint=hint)
     log.debug("checking on the validation pictures of %s", root)
     return root
-
-
-def _spread(files: list[Path], count: int) -> list[Path]:
-    kept = min(count, len(files))
-    return [files[i * len(files) // kept] for i in range(kept)]

@@ -8,25 +8,19 @@ import platform
 import tempfile
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from statistics import median
-from time import perf_counter
 from typing import Any
-
-import numpy as np
 
 from ..config import ExportConfig, TrainConfig
 from ..core.bundle import write_text
 from ..core.card import Card
 from ..core.labels import Labels
+from ..export.latency import latency
 from ..model.custom import is_code
 from ..model.define import Definition, define
 from ..model.deployed import Deployed
 from ..model.ensemble import JOIN, members_of
 from ..predict import OnnxEngine
 from ..train.defaults import filled
-
-WARM, LEAST, MOST = 5, 30, 300  # pictures
-SECONDS = 1.0  # after which no more than the least are timed
 
 
 @dataclass(frozen=True)
@@ -107,16 +101,3 @@ def measured(definition: Definition, labels: Labels) -> Cost:
         file = Path(folder) / "model.onnx"
         write_onnx(Deployed(definition.network, preprocess, 1.0), card, file, ExportConfig().opset)
         return Cost(latency(OnnxEngine(file), preprocess.size), file.stat().st_size / 1e6)
-
-
-def latency(engine: OnnxEngine, side: int) -> float:
-    """Milliseconds that one picture of `side` pixels takes, the median."""
-    picture = np.random.default_rng(0).integers(0, 256, (1, side, side, 3), np.uint8)
-    for _ in range(WARM):
-        engine(picture)
-    times: list[float] = []
-    while len(times) < LEAST or (sum(times) < SECONDS and len(times) < MOST):
-        started = perf_counter()
-        engine(picture)
-        times.append(perf_counter() - started)
-    return 1000 * median(times)

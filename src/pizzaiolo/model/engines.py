@@ -9,13 +9,10 @@ only where it is asked for. The conversion takes 0.7 seconds, what 120 pictures 
 from __future__ import annotations
 
 import io
-import queue
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.util import find_spec
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +20,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from ..console import log
+from ..core.openvino import compile_for_cpu, has_bf16
 from ..core.preprocess import Preprocess
 from .network import Normalise
 
@@ -78,7 +76,7 @@ class Engines:
         It does not depend on the pictures or their number, so a picture keeps its bits.
         """
         if self.device.type == "cpu" and self._bytes() <= MOST_BYTES:
-            if self.precision == "bf16" and _openvino_has_bf16():
+            if self.precision == "bf16" and has_bf16():
                 yield ROUGH
             yield EXACT
         yield f"torch {self.device.type}"
@@ -176,38 +174,8 @@ def _start_onnxruntime(graph: bytes, workers: int) -> Run:
 
 
 def _start_openvino(graph: bytes, workers: int) -> Run:
-    import openvino
-
-    core = openvino.Core()
-    settings = {
-        "INFERENCE_PRECISION_HINT": "bf16",
-        "NUM_STREAMS": workers,
-        "INFERENCE_NUM_THREADS": workers,
-        "ENABLE_CPU_PINNING": False,
-    }
-    model = core.compile_model(core.read_model(graph), "CPU", settings)
-    # Made here, once: requests made and dropped by the workers themselves have hung.
-    requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    for _ in range(workers):
-        requests.put(model.create_infer_request())
-
-    def run(pixels: Pixels) -> Features:
-        request = requests.get()
-        try:
-            features: Features = request.infer([pixels], share_inputs=True)[0].copy()
-        finally:
-            requests.put(request)
-        return features
-
-    return run
-
-
-def _openvino_has_bf16() -> bool:
-    if not find_spec("openvino"):
-        return False
-    import openvino
-
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    run = compile_for_cpu(graph, workers, "bf16")
+    return lambda pixels: run(pixels)[0]
 
 
 def _first_line(error: Exception) -> str:

@@ -35,7 +35,7 @@ class Copier:
 
     def __init__(self, folder: Path, labels: Labels) -> None:
         self.folder = folder
-        self.folders = _folders(labels.names)
+        self.folders = class_folders(labels.names)
         self.copied: Counter[str] = Counter()
         self.already = 0
         self.lost = 0
@@ -74,7 +74,7 @@ class Copier:
         return text + (f"; {self.lost:,} could not be copied" if self.lost else "")
 
 
-def _folders(names: Iterable[str]) -> dict[str, str]:
+def class_folders(names: Iterable[str]) -> dict[str, str]:
     """A folder for each class, unlike those for what is no class."""
     taken, chosen = {UNSURE, UNREADABLE}, {}
     for name in names:

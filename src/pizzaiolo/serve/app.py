@@ -2,97 +2,70 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
-from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
 
 from .. import __version__
 from ..config import ServeConfig
-from ..core.image import Limits
-from ..predict import Answer, Predictor
+from ..core.shell import TEMPLATES
+from ..predict import Predictor
+from .access import Access, Rules
+from .batch import Lines, pictures_of
 from .docs import docs_page
-from .guard import Gate, in_time, read_body
-from .metrics import Metrics
+from .guard import in_time
 from .problems import Problem, of_picture, of_status
-from .schemas import AnswerModel, AnswersModel, ProblemModel
+from .reading import read_labelled, read_pictures
+from .reload import reloading_on_signal
+from .schemas import (
+    FORM,
+    LABELLED,
+    PROBLEMS,
+    REQUEST_BODY,
+    AnswerModel,
+    AnswersModel,
+    ProblemModel,
+)  # fmt: skip
+from .service import Service, Source
+from .status import status_page
 from .watch import Watch
 
 PAGE = Path(__file__).parent / "page"
-ASSETS = {"app.js": "text/javascript", "style.css": "text/css"}
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ProblemModel, "description": text}
-    for status, text in {
-        400: "The form can't be read",
-        408: "The body took too long to arrive",
-        413: "Too many bytes, pixels or files",
-        415: "Not a picture",
-        422: "A damaged picture, or none",
-        503: "Overloaded: try again after `Retry-After` seconds",
-    }.items()
-}
-REQUEST_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["file"],
-                    "properties": {
-                        "file": {"type": "array", "items": {"type": "string", "format": "binary"}}
-                    },
-                }
-            },
-            "image/*": {"schema": {"type": "string", "format": "binary"}},
-        },
-    }
+ASSETS = {
+    "app.js": (PAGE / "app.js", "text/javascript"),
+    "answers.js": (TEMPLATES / "answers.js", "text/javascript"),
+    "camera.js": (TEMPLATES / "camera.js", "text/javascript"),
+    "style.css": (TEMPLATES / "answers.css", "text/css"),
 }
 
 
-class Service:
-    """One model behind a gate, with its counters."""
+def create_app(
+    predictor: Predictor,
+    config: ServeConfig = ServeConfig(),
+    rules: Rules = Rules(),
+    source: Source | None = None,
+) -> FastAPI:
+    """The service as an ASGI application; no picture is written to disk without `feedback`.
 
-    def __init__(self, predictor: Predictor, config: ServeConfig) -> None:
-        self.predictor = predictor
-        self.config = config
-        self.limits = Limits(config.max_bytes, config.max_pixels)
-        self.gate = Gate(config.concurrency or os.cpu_count() or 1, config.queue, config.timeout)
-        self.metrics = Metrics(lambda: self.gate.waiting)
-        self.ready = False
-
-    def warm_up(self) -> None:
-        """Answer one grey picture, so that the first person does not wait."""
-        size = self.predictor.card.preprocess.size
-        self.predictor.run(np.full((1, size, size, 3), 128, np.uint8))
-        self.ready = True
-
-    async def answer(self, name: str | None, data: bytes) -> Answer:
-        """One picture's answer; decoding and inference run in a thread."""
-        answer = await run_in_threadpool(self.predictor.predict, data, self.limits)
-        if answer.verdict is not None:
-            self.metrics.verdicts.labels(answer.verdict).inc()
-        return Answer(**{**vars(answer), "path": name})
-
-
-def create_app(predictor: Predictor, config: ServeConfig = ServeConfig()) -> FastAPI:
-    """The service as an ASGI application; no picture is ever written to disk."""
-    service = Service(predictor, config)
+    `rules` say who may come in: keys, hosts, rates. `source` loads the model's file anew, when
+    that is asked for.
+    """
+    service = Service(predictor, config, source)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await run_in_threadpool(service.warm_up)
-        yield
+        with reloading_on_signal(service):
+            yield
 
     app = FastAPI(
         title="pizzaiolo",
@@ -101,19 +74,38 @@ def create_app(predictor: Predictor, config: ServeConfig = ServeConfig()) -> Fas
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        middleware=[Middleware(Watch, metrics=service.metrics)],
+        middleware=_middleware(service, config, rules),
     )
     app.state.service = service
-    _add_problems(app)
+    _add_problems(app, service)
     _add_prediction(app, service)
-    _add_facts(app, service)
-    _add_page(app)
+    _add_batch(app, service)
+    _add_feedback(app, service)
+    _add_facts(app, service, guarded=bool(rules.keys))
+    _add_page(app, service)
     return app
 
 
-def _add_problems(app: FastAPI) -> None:
+def _middleware(service: Service, config: ServeConfig, rules: Rules) -> list[Middleware]:
+    """From the outside in: counting, other web sites, who may come in."""
+    watch = Middleware(Watch, metrics=service.metrics, tell=config.access_log)
+    access = Middleware(Access, rules=rules, refused=service.refused)
+    if not rules.origins:
+        return [watch, access]
+    cors = Middleware(
+        CORSMiddleware,
+        allow_origins=sorted(rules.origins),
+        allow_methods=["GET", "POST"],
+        allow_headers=["Authorization", "X-API-Key", "X-Request-ID"],
+        expose_headers=["Retry-After", "X-Request-ID"],
+    )
+    return [watch, cors, access]
+
+
+def _add_problems(app: FastAPI, service: Service) -> None:
     @app.exception_handler(Problem)
     async def problem(_: Request, error: Problem) -> Response:
+        service.refused(error)
         return error.response()
 
     @app.exception_handler(HTTPException)
@@ -134,11 +126,17 @@ def _add_prediction(app: FastAPI, service: Service) -> None:
         One picture gives one answer, or a problem; several give `{"answers": [...]}`, where a
         bad picture has its own `error`.
         """
+        stage = service.metrics.stage
         async with service.gate.enter():
-            async with in_time(service.config.upload_timeout):
-                pictures = await _read_pictures(request, service.config)
-            async with service.gate.slot():
-                answers = [await service.answer(name, data) for name, data in pictures]
+            with stage("read"):
+                async with in_time(service.config.upload_timeout):
+                    pictures = await read_pictures(request, service.config)
+            service.metrics.pictures.observe(len(pictures))
+            async with service.slot():
+                if await request.is_disconnected():  # nobody waits for it any more
+                    raise ClientDisconnect
+                with stage("answer"):
+                    answers = [await service.answer(name, data) for name, data in pictures]
         if len(answers) > 1:
             return JSONResponse({"answers": [a.to_json() for a in answers]})
         if answers[0].error is not None:
@@ -146,40 +144,75 @@ def _add_prediction(app: FastAPI, service: Service) -> None:
         return JSONResponse(answers[0].to_json())
 
 
-async def _read_pictures(request: Request, config: ServeConfig) -> list[tuple[str | None, bytes]]:
-    if request.headers.get("content-type", "").lower().startswith("multipart/"):
-        return await _read_form(request, config)
-    body = b"".join([piece async for piece in read_body(request, config.max_bytes)])
-    if not body:
-        raise Problem(422, "empty", "the body is empty, expected a picture")
-    return [(None, body)]
+def _add_batch(app: FastAPI, service: Service) -> None:
+    config = service.config
+
+    @app.post(
+        "/v1/predict/batch",
+        responses=PROBLEMS | {200: {"content": {"application/x-ndjson": {}}}},
+        openapi_extra={"requestBody": {"required": True, "content": FORM}},
+    )
+    async def batch(request: Request) -> Response:
+        """Answer any number of pictures (`file` repeated), a line of JSON for each, as they arrive.
+
+        The lines come in the order of the pictures, each the object that one picture gets. What
+        ends the form early is the last line, `{"error": {...}}`.
+        """
+        pictures = pictures_of(request, config.max_bytes, config.upload_timeout)
+
+        async def ask(name: str | None, data: bytes) -> dict[str, Any]:
+            async with service.slot():
+                return (await service.answer(name, data)).to_json()
+
+        held = AsyncExitStack()
+        await held.enter_async_context(service.gate.enter())
+        return Lines(pictures, ask, held, service.gate.running, config.max_batch)
 
 
-async def _read_form(request: Request, config: ServeConfig) -> list[tuple[str | None, bytes]]:
-    body = read_body(request, config.max_bytes)
-    parser = MultiPartParser(request.headers, body, max_files=config.max_files, max_fields=16)
-    parser.spool_max_size = config.max_bytes + 1  # uploads stay in memory, never on disk
-    try:
-        form = await parser.parse()
-    except (MultiPartException, KeyError, ValueError) as error:
-        detail = str(getattr(error, "message", error)) or "the form can't be read"
-        if "Too many files" in detail:
-            raise Problem(413, "too_many_files", detail) from None
-        raise Problem(400, "bad_form", detail) from None
-    try:
-        files = [v for _, v in form.multi_items() if isinstance(v, UploadFile)]
-        if not files:
-            raise Problem(422, "no_file", "the form holds no file, expected field 'file'")
-        return [(file.filename, await file.read()) for file in files]
-    finally:
-        await form.close()
+def _add_feedback(app: FastAPI, service: Service) -> None:
+    feedback = service.feedback
+
+    @app.get("/v1/feedback")
+    async def labels() -> dict[str, list[str]]:
+        """The labels that a correction may have; none where corrections are not kept."""
+        return {"labels": list(service.predictor.labels.names) if feedback else []}
+
+    if feedback is None:
+        return
+
+    @app.post(
+        "/v1/feedback",
+        responses=PROBLEMS | {507: {"model": ProblemModel, "description": "No room for it"}},
+        openapi_extra={"requestBody": {"required": True, "content": LABELLED}},
+    )
+    async def correct(request: Request) -> dict[str, bool]:
+        """Keep a picture (`file`) with its true `label`, for the next training.
+
+        `new` is false where it was there already.
+        """
+        async with service.gate.enter():
+            async with in_time(service.config.upload_timeout):
+                label, data = await read_labelled(request, service.config)
+            async with service.slot():
+                new = await run_in_threadpool(feedback.keep, data, label, service.limits)
+        return {"kept": True, "new": new}
 
 
-def _add_facts(app: FastAPI, service: Service) -> None:
+def _add_facts(app: FastAPI, service: Service, guarded: bool) -> None:
     @app.get("/v1/model")
     async def model() -> dict[str, Any]:
         """The model's card: classes, preprocessing, figures, licence."""
         return service.predictor.card.summary()
+
+    @app.post("/v1/model/reload", responses={s: PROBLEMS[s] for s in (401, 403, 409)})
+    async def reload() -> dict[str, Any]:
+        """Take the model's file as it is now, if it answers as it should; else the old one stays.
+
+        Where the service has keys this needs one of the scope admin; without keys SIGHUP does it.
+        """
+        if not guarded:
+            raise Problem(403, "not_allowed", "this needs a key, and the service has none: SIGHUP")
+        return (await run_in_threadpool(service.reload)).card.summary()
 
     @app.get("/healthz", response_class=PlainTextResponse)
     async def healthz() -> str:
@@ -199,7 +232,7 @@ def _add_facts(app: FastAPI, service: Service) -> None:
         return Response(service.metrics.text(), media_type="text/plain; version=0.0.4")
 
 
-def _add_page(app: FastAPI) -> None:
+def _add_page(app: FastAPI, service: Service) -> None:
     @app.get("/", include_in_schema=False)
     async def index() -> Response:
         return FileResponse(PAGE / "index.html")
@@ -208,7 +241,12 @@ def _add_page(app: FastAPI) -> None:
     async def asset(name: str) -> Response:
         if name not in ASSETS:
             raise HTTPException(404)
-        return FileResponse(PAGE / name, media_type=ASSETS[name])
+        path, kind = ASSETS[name]
+        return FileResponse(path, media_type=kind)
+
+    @app.get("/status", include_in_schema=False)
+    async def status() -> Response:
+        return HTMLResponse(status_page(service))
 
     @app.get("/docs", include_in_schema=False)
     async def docs(request: Request) -> Response:

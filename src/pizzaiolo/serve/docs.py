@@ -6,19 +6,27 @@ import re
 from html import escape
 from typing import Any
 
-_HEAD = """<!doctype html><html lang="en"><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1"><title>pizzaiolo API</title>
-<link rel="stylesheet" href="/page/style.css"><link rel="icon" href="data:,">
-<body><main class="docs"><h1>pizzaiolo API</h1>
+_TOP = """<h1>pizzaiolo API</h1>
 <p><a href="/openapi.json">openapi.json</a> is for programs, <a href="/">the page</a> for you.</p>
 <pre>curl -F file=@dinner.jpg {base}v1/predict
 curl --data-binary @dinner.jpg {base}v1/predict
 curl -F file=@one.jpg -F file=@two.jpg {base}v1/predict</pre>"""
 
 
+def page_head(title: str) -> str:
+    """The start of a page, up to its heading."""
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{title}</title>"
+        '<link rel="stylesheet" href="/page/style.css"><link rel="icon" href="data:,"></head>'
+        '<body><main class="docs">'
+    )
+
+
 def docs_page(openapi: dict[str, Any], base: str) -> str:
     """HTML with every operation at the address `base`: what it does, which answers it gives."""
-    parts = [_HEAD.format(base=escape(base))]
+    parts = [page_head("pizzaiolo API"), _TOP.format(base=escape(base))]
     for path, operations in openapi["paths"].items():
         for method, operation in operations.items():
             parts.append(_operation(path, method, operation))

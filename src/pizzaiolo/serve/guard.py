@@ -19,6 +19,7 @@ class Gate:
 
     def __init__(self, running: int, waiting: int, timeout: float) -> None:
         self.slots = asyncio.Semaphore(running)
+        self.running = running
         self.room = running + waiting
         self.timeout = timeout
         self.inside = 0

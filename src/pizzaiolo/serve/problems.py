@@ -27,6 +27,7 @@ class Problem(Exception):
         self.code = code
         self.detail = detail
         self.headers = headers
+        self.counted = False  # whether the metrics know of it
 
     def response(self) -> JSONResponse:
         """The error as an HTTP response."""
@@ -51,4 +52,6 @@ def of_status(status: int, headers: Mapping[str, str] | None = None) -> Problem:
 def of_picture(error: Mapping[str, str]) -> Problem:
     """The problem of a picture that could not be answered."""
     code = error["code"]
-    return Problem(STATUS.get(code, 422), code, error["message"])
+    problem = Problem(STATUS.get(code, 422), code, error["message"])
+    problem.counted = True
+    return problem

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -54,3 +56,42 @@ class ProblemModel(BaseModel):
     status: int
     detail: str
     code: str
+
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"model": ProblemModel, "description": text}
+    for status, text in {
+        400: "The form can't be read",
+        401: "No key, or a wrong one, where the service asks for keys",
+        403: "A key of another scope, or a page of another site",
+        408: "The body took too long to arrive",
+        409: "The new model is not taken, the old one stays",
+        413: "Too many bytes, pixels or files",
+        415: "Not a picture",
+        422: "A damaged picture, or none",
+        429: "Too many requests of this key: try again after `Retry-After` seconds",
+        503: "Overloaded: try again after `Retry-After` seconds",
+    }.items()
+}
+BINARY = {"type": "string", "format": "binary"}
+FORM = {
+    "multipart/form-data": {
+        "schema": {
+            "type": "object",
+            "required": ["file"],
+            "properties": {"file": {"type": "array", "items": BINARY}},
+        }
+    }
+}
+LABELLED = {
+    "multipart/form-data": {
+        "schema": {
+            "type": "object",
+            "required": ["file", "label"],
+            "properties": {"file": BINARY, "label": {"type": "string"}},
+        }
+    }
+}
+REQUEST_BODY = {
+    "requestBody": {"required": True, "content": {**FORM, "image/*": {"schema": BINARY}}}
+}

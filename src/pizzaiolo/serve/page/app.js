@@ -1,142 +1,80 @@
 "use strict";
 
-// Every text that a person reads, in one place.
 const TEXT = {
-  choose: "Choose photos",
-  hint: "or drop them here, or paste one",
   privacy: "Photos are answered and forgotten, nothing is stored.",
-  question: (name) => `${name}, or not?`,
-  several: "What is it?",
-  subtitle: (classes) => `This model tells apart: ${classes.join(", ")}`,
-  busy: "Looking …",
-  sure: (percent) => `${percent} sure`,
-  spoken: (file, verdict, percent) => `${file}: ${verdict}, ${percent} sure`,
-  failed: "No answer",
   offline: "The service can't be reached.",
   overloaded: "The service is busy. Please try again in a moment.",
-  unnamed: "pasted photo",
+  corrected: "Photos are answered and forgotten. Only those that you correct are kept.",
+  wrong: "Wrong?",
+  really: "What is it really? The photo is kept, for the next training.",
+  thanks: (name) => `Thank you. Kept as: ${name}`,
 };
-
-const by = (id) => document.getElementById(id);
-const percent = (share) => {
-  if (share > 0.999) return "> 99.9 %"; // never sure without a doubt
-  if (share < 0.001) return "< 0.1 %";
-  return `${(100 * share).toFixed(share > 0.99 || share < 0.01 ? 1 : 0)} %`;
-};
-const human = (name) => {
-  const words = name.replaceAll("_", " ").trim();
-  return words.charAt(0).toUpperCase() + words.slice(1);
-};
-
-function element(tag, className, text) {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  if (text !== undefined) made.textContent = text;
-  return made;
-}
 
 async function describeModel() {
   const card = await (await fetch("/v1/model")).json();
-  const { names, positive } = card.labels;
-  by("title").textContent = positive ? TEXT.question(human(positive)) : TEXT.several;
-  const askedFirst = [...names].sort((a, b) => (b === positive) - (a === positive));
-  by("subtitle").textContent = TEXT.subtitle(askedFirst.map(human));
-  document.title = `${by("title").textContent} · pizzaiolo`;
-  return positive;
+  describeLabels(card.labels);
+  return card.labels.positive;
 }
 
-function addCard(file) {
-  const card = element("article", "answer");
-  const picture = element("img");
-  picture.src = URL.createObjectURL(file);
-  picture.alt = file.name || TEXT.unnamed;
-  picture.onload = () => URL.revokeObjectURL(picture.src);
-  picture.onerror = () => picture.classList.add("broken");
-  const body = element("div", "body");
-  body.append(element("p", "verdict waiting", TEXT.busy));
-  body.append(element("p", "soft name", file.name || TEXT.unnamed));
-  card.append(picture, body);
-  by("answers").prepend(card);
-  return body;
+// The labels that a correction may have; none where the service keeps no corrections.
+async function correctable() {
+  return (await (await fetch("/v1/feedback")).json()).labels;
 }
 
-function bar(name, share, chosen) {
-  const row = element("div", chosen ? "row chosen" : "row");
-  const meter = element("meter");
-  meter.min = 0;
-  meter.max = 1;
-  meter.value = share;
-  meter.setAttribute("aria-label", human(name));
-  row.append(element("span", "", human(name)), meter, element("span", "number", percent(share)));
-  return row;
+function offerCorrection(body, file, labels) {
+  if (!labels.length) return;
+  const wrong = element("details", "wrong");
+  wrong.append(element("summary", "", TEXT.wrong), element("p", "soft", TEXT.really));
+  for (const label of labels) {
+    const button = element("button", "", human(label));
+    button.type = "button";
+    button.addEventListener("click", () => correct(wrong, file, label));
+    wrong.append(button);
+  }
+  body.append(wrong);
 }
 
-function showAnswer(body, answer, positive) {
-  const verdict = body.querySelector(".verdict");
-  const kind = answer.verdict === "Not sure" ? "unsure" : answer.label === positive ? "yes" : "no";
-  verdict.className = `verdict ${kind}`;
-  verdict.textContent = answer.verdict;
-  const why = answer.reason ?? TEXT.sure(percent(answer.confidence));
-  verdict.after(element("p", answer.reason ? "message" : "sure", why));
-  const sorted = Object.entries(answer.probabilities).sort((a, b) => b[1] - a[1]);
-  body.append(...sorted.slice(0, 5).map(([name, p]) => bar(name, p, name === answer.label)));
+async function correct(wrong, file, label) {
+  const form = new FormData();
+  form.append("file", file, file.name || "photo");
+  form.append("label", label);
+  let said = TEXT.offline;
+  try {
+    const response = await fetch("/v1/feedback", { method: "POST", body: form });
+    said = response.ok ? TEXT.thanks(human(label)) : (await response.json()).detail;
+    if (response.ok) wrong.replaceWith(element("p", "message", said));
+    else wrong.append(element("p", "message", said));
+  } catch {
+    wrong.append(element("p", "message", said));
+  }
+  by("status").textContent = said;
 }
 
-function showError(body, file, message) {
-  by("status").textContent = `${file.name || TEXT.unnamed}: ${message}`;
-  const verdict = body.querySelector(".verdict");
-  verdict.className = "verdict failed";
-  verdict.textContent = TEXT.failed;
-  verdict.after(element("p", "message", message));
-}
-
-async function ask(file, positive) {
+async function ask(file, positive, labels) {
   const body = addCard(file);
   const form = new FormData();
   form.append("file", file, file.name || "photo");
   try {
     const response = await fetch("/v1/predict", { method: "POST", body: form });
     const result = await response.json();
-    if (!response.ok) {
-      showError(body, file, response.status === 503 ? TEXT.overloaded : result.detail);
-      return;
-    }
-    showAnswer(body, result, positive);
-    const name = file.name || TEXT.unnamed;
-    by("status").textContent = TEXT.spoken(name, result.verdict, percent(result.confidence));
+    if (response.ok) {
+      showAnswer(body, file, result, positive);
+      offerCorrection(body, file, labels);
+    } else showError(body, file, response.status === 503 ? TEXT.overloaded : result.detail);
   } catch {
     showError(body, file, TEXT.offline);
   }
 }
 
-async function start() {
-  by("choose").textContent = TEXT.choose;
-  by("hint").textContent = TEXT.hint;
-  by("privacy").textContent = TEXT.privacy;
-  const model = describeModel().catch(() => null);
-  const askAll = async (files) => {
-    const positive = await model;
-    for (const file of files) await ask(file, positive); // one after the other: fair to others
-  };
-  by("files").addEventListener("change", (event) => {
-    const chosen = [...event.target.files];
-    event.target.value = "";
-    askAll(chosen);
-  });
-  const drop = by("drop");
-  document.addEventListener("dragover", (event) => {
-    event.preventDefault();
-    drop.classList.add("over");
-  });
-  document.addEventListener("dragleave", (event) => {
-    if (!event.relatedTarget) drop.classList.remove("over");
-  });
-  document.addEventListener("drop", (event) => {
-    event.preventDefault();
-    drop.classList.remove("over");
-    askAll([...event.dataTransfer.files]);
-  });
-  document.addEventListener("paste", (event) => askAll([...event.clipboardData.files]));
+by("privacy").textContent = TEXT.privacy;
+const model = describeModel().catch(() => null);
+const corrections = correctable().catch(() => []);
+corrections.then((labels) => {
+  if (labels.length) by("privacy").textContent = TEXT.corrected;
+});
+async function askAll(files) {
+  const [positive, labels] = [await model, await corrections];
+  for (const file of files) await ask(file, positive, labels); // one after the other: fair to others
 }
-
-start();
+takePhotos(askAll);
+useCamera(askAll);
