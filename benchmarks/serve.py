@@ -57,7 +57,7 @@ def servers(chosen: str, folder: Path) -> list[Server]:
     (folder / "sitecustomize.py").write_text(
         f'import runpy\nrunpy.run_path({str(fix)!r})["ensure_torchvision"]()\n'
     )
-    ours = (sys.executable, "-m", "pizzaiolo", "serve", "--port", "PORT", "--queue", "96")
+    ours = (sys.executable, "-m", "pizzaiolo", "serve", "--port", "PORT")
     found = [Server("pizzaiolo", ours, "/v1/predict", {})]
     scripts = {"fastapi": ("PORT",), "litserve": ("PORT", "8", "0.01"), "bentoml": ("PORT",)}
     for name, arguments in scripts.items():
@@ -175,7 +175,8 @@ def compare(given: argparse.Namespace, folder: Path) -> None:
                 middle, last = (found[key] or math.nan for key in ("p50_ms", "p99_ms"))
                 print(
                     f"  {count:>3} connections: {answered:6.1f} answers/s, p50 {middle:.0f} ms, "
-                    f"p99 {last:.0f} ms, refused {found['not200']}", flush=True,
+                    f"p99 {last:.0f} ms, slowest {found['max_ms']:.0f} ms, refused "
+                    f"{found['not200']}", flush=True,
                 )  # fmt: skip
             print(f"  {megabytes(pid):.0f} MB in the end", flush=True)
     told(rates)

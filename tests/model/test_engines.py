@@ -128,6 +128,6 @@ def test_another_device_is_pytorchs() -> None:
 
 
 def test_without_the_extra_bf16_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines, "find_spec", lambda name: None)
+    monkeypatch.setattr("pizzaiolo.core.openvino.find_spec", lambda name: None)
     names = list(Engines(small(), PREPROCESS, CPU, "bf16").names())
     assert names == ["onnxruntime fp32", "torch cpu"]

@@ -79,7 +79,7 @@ def test_export_then_load_answers_as_the_run_does(
     run_folder: Path, dataset: Path, pizza_file: Path, tmp_path: Path
 ) -> None:
     result = pizzaiolo.export(run_folder, tmp_path / "m.onnx")
-    assert list(result) == ["file", "format", "bytes", "parity", "gate"]
+    assert list(result) == ["file", "format", "bytes", "parity", "gate", "notes"]
     assert result["bytes"] == (tmp_path / "m.onnx").stat().st_size
     trained, exported = pizzaiolo.load(run_folder), pizzaiolo.load(str(tmp_path / "m.onnx"))
     assert isinstance(trained, Predictor) and exported.labels == trained.labels

@@ -98,18 +98,19 @@ def _card(session: Any, path: Path) -> Card:
 
 
 class OpenVinoEngine:
-    """OpenVINO on the CPU: in bfloat16 where the processor computes with it, which is faster.
+    """OpenVINO on the CPU, for an ONNX file or OpenVINO's own.
 
-    What that changes is in docs/guide/export-and-predict.md.
+    Unless a `precision` is named, bf16 or f32, it is bfloat16 where the processor computes with it:
+    that is faster, and docs/guide/export-and-predict.md has what it changes.
     """
 
     batch = 1
 
-    def __init__(self, path: Path, side: int) -> None:
+    def __init__(self, path: Path, side: int, precision: str | None = None) -> None:
         from ..core.openvino import compile_for_cpu, has_bf16
 
         self.workers = cores()
-        precision = "bf16" if has_bf16() else "f32"
+        precision = precision or ("bf16" if has_bf16() else "f32")
         self.where = f"the CPU by OpenVINO in {precision}"
         try:
             self._run = compile_for_cpu(path, self.workers, precision, (1, side, side, 3))

@@ -9,14 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ..core.archive import Records, read_archive
 from ..core.card import Card
 from ..core.cards import assumed_card, card_of, check_labels, find_card, read_card
 from ..errors import ModelFileError, UsageError
-from .devices import cores
-from .engines import Engine, OnnxEngine, Outputs, Pixels, TorchEngine, start_onnx
+from .engines import Engine, OnnxEngine, OpenVinoEngine, Outputs, Pixels, TorchEngine, start_onnx
 
 if TYPE_CHECKING:
     from .program import Program
@@ -35,27 +32,6 @@ class GraphEngine:
 
     def __call__(self, pixels: Pixels) -> Outputs:
         return self._run(pixels)
-
-
-class IrEngine:
-    """OpenVINO's own format on the CPU, in float32, so that it answers as PyTorch does."""
-
-    batch = 1
-    where = "the CPU by OpenVINO in f32"
-
-    def __init__(self, path: Path, side: int) -> None:
-        from ..core.openvino import compile_for_cpu
-
-        self.workers = cores()
-        try:
-            self._run = compile_for_cpu(path, self.workers, "f32", (1, side, side, 3))
-        except RuntimeError as error:  # OpenVINO raises it for all that it can't do
-            raise ModelFileError(f"OpenVINO can't run {path}: {str(error)[:300]}") from None
-
-    def __call__(self, pixels: Pixels) -> Outputs:
-        rows = [self._run(pixels[i : i + 1]) for i in range(len(pixels))]
-        probabilities, embeddings = zip(*rows, strict=True)
-        return np.concatenate(probabilities), np.concatenate(embeddings)
 
 
 def open_graph(
@@ -77,7 +53,7 @@ def open_graph(
     if path.suffix == ".xml":
         card = read_card(path)
         check_labels(card, labels, path)
-        return card, IrEngine(path, card.preprocess.size)
+        return card, OpenVinoEngine(path, card.preprocess.size, "f32")  # as PyTorch answers
     records = read_archive(path)
     card = card_of(records)
     check_labels(card, labels, path)

@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from .guard import Gate
 from .keys import ADMIN, Key, find, presented
 from .problems import Problem
 
 OPEN = {"/healthz"}  # answers without a key
+GATED = {"/v1/predict", "/v1/predict/batch", "/v1/feedback"}
 ADMINS = {"/v1/model/reload"}
 KEY = "pizzaiolo.key"  # where the scope keeps the name of the key
 MOST_CLIENTS = 10_000  # whose rates are remembered; the one that was away longest is forgotten
@@ -40,14 +42,18 @@ class Access:
     """ASGI middleware: lets a request in, or answers with the problem that it has, of which
     `refused` hears."""
 
-    def __init__(self, app: ASGIApp, rules: Rules, refused: Callable[[Problem], object]) -> None:
-        self.app, self.rules, self.refused = app, rules, refused
+    def __init__(
+        self, app: ASGIApp, rules: Rules, gate: Gate, refused: Callable[[Problem], object]
+    ) -> None:
+        self.app, self.rules, self.gate, self.refused = app, rules, gate, refused
         self.rates = None if rules.rate is None else Rates(rules.rate)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             try:
                 self._admit(scope)
+                if scope["path"] in GATED and scope["method"] == "POST":
+                    await self.gate.knock()  # here, for a refusal by a route costs three times it
             except Problem as problem:
                 self.refused(problem)
                 await problem.response()(scope, receive, send)

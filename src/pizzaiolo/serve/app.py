@@ -89,7 +89,7 @@ def create_app(
 def _middleware(service: Service, config: ServeConfig, rules: Rules) -> list[Middleware]:
     """From the outside in: counting, other web sites, who may come in."""
     watch = Middleware(Watch, metrics=service.metrics, tell=config.access_log)
-    access = Middleware(Access, rules=rules, refused=service.refused)
+    access = Middleware(Access, rules=rules, gate=service.gate, refused=service.refused)
     if not rules.origins:
         return [watch, access]
     cors = Middleware(

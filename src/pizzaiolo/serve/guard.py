@@ -10,6 +10,8 @@ from starlette.requests import Request
 
 from .problems import Problem
 
+PAUSE = 0.03  # seconds before a refusal
+
 
 class Gate:
     """At most `running` requests work and at most `waiting` more are let in; the rest get 503.
@@ -29,6 +31,16 @@ class Gate:
     def waiting(self) -> int:
         """Requests that were let in and hold no slot."""
         return self.inside - self.working
+
+    async def knock(self) -> None:
+        """Raise `Problem` 503 where it is full and stays so for a moment.
+
+        Clients that are refused and ask again at once would take the time of those who are in.
+        """
+        if self.inside >= self.room:
+            await asyncio.sleep(PAUSE)
+            if self.inside >= self.room:
+                raise busy("the queue is full")
 
     @asynccontextmanager
     async def enter(self) -> AsyncIterator[None]:
