@@ -4,18 +4,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
 
 from pizzaiolo.core.card import Card
 from pizzaiolo.core.labels import Labels
 from pizzaiolo.core.preprocess import Preprocess
+from pizzaiolo.errors import ModelFileError
 from pizzaiolo.export.onnx import write_onnx
 from pizzaiolo.export.openvino import write_openvino
 from pizzaiolo.export.program import write_program
 from pizzaiolo.export.torchscript import write_torchscript
 from pizzaiolo.model.custom import OwnRecogniser
 from pizzaiolo.model.deployed import Deployed
+from pizzaiolo.predict import load_file
 
 PREPROCESS = Preprocess(32, 36)
 CARD = Card(
@@ -69,3 +72,10 @@ def write(path: Path, network: nn.Module | None = None, card: Card = CARD) -> Pa
     """Write the graph in the format of the path's suffix."""
     WRITERS[path.suffix](deployed(network), card, path)
     return path
+
+
+def refused(path: Path, words: str) -> None:
+    """The file is not opened, and one line that names it says why."""
+    with pytest.raises(ModelFileError, match=words) as caught:
+        load_file(path)
+    assert str(path) in caught.value.message and "\n" not in caught.value.message

@@ -25,19 +25,10 @@ from pizzaiolo.export.run import export
 from pizzaiolo.predict import load_file
 from pizzaiolo.train.run import train
 from toy_graph import CARD, WRITERS, Small, deployed, pixels, write
-from toy_network import Own
+from toy_network import OWN_CODE, Own
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 OTHERS = [".ts", ".pt2", ".xml"]  # .onnx: test_onnx.py
-CODE = """
-from torch import nn
-class Own(nn.Module):
-    def __init__(self, num_classes):
-        super().__init__()
-        self.layer = nn.Linear(3, num_classes)
-    def forward(self, x):
-        return self.layer(x.mean((2, 3)))
-"""
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +37,7 @@ def model(
 ) -> tuple[Path, str]:
     """A RUN of the smallest module, and its code."""
     folder = tmp_path_factory.mktemp("formats")
-    (folder / "net.py").write_text(CODE)
+    (folder / "net.py").write_text(OWN_CODE)
     train(tiny_dataset, folder / "run", TrainConfig(size=32, epochs=1), Own())
     return folder / "run", f"{folder / 'net.py'}:Own"
 

@@ -25,27 +25,18 @@ from pizzaiolo.export import parity
 from pizzaiolo.export.run import export
 from pizzaiolo.predict import load_file
 from pizzaiolo.train.run import train
-from toy_network import Own
+from toy_network import OWN_CODE, Own
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-CODE = """
-from torch import nn
-class Own(nn.Module):
-    def __init__(self, num_classes):
-        super().__init__()
-        self.layer = nn.Linear(3, num_classes)
-    def forward(self, x):
-        return self.layer(x.mean((2, 3)))
-"""
 OWN = TrainConfig(size=32, epochs=1)
 
 
 @pytest.fixture(scope="module")
 def code(tmp_path_factory: pytest.TempPathFactory) -> str:
     file = tmp_path_factory.mktemp("code") / "net.py"
-    file.write_text(CODE)
+    file.write_text(OWN_CODE)
     return f"{file}:Own"
 
 
@@ -131,7 +122,7 @@ def test_a_module_that_exports_as_something_else_is_caught(
     """Pain: an exporter that quietly writes another network."""
     other = "self.layer(x.amax((2, 3))) if torch.compiler.is_exporting() else self.layer"
     (tmp_path / "net.py").write_text(
-        "import torch\n" + CODE.replace("return self.layer", f"return {other}")
+        "import torch\n" + OWN_CODE.replace("return self.layer", f"return {other}")
     )
     code = f"{tmp_path / 'net.py'}:Own"
     train(tiny_dataset, tmp_path / "run", replace(OWN, model=code))

@@ -12,17 +12,10 @@ from pizzaiolo.config import TrainConfig
 from pizzaiolo.errors import InputError, PizzaioloError, UsageError
 from pizzaiolo.model.custom import create_custom, is_code
 from pizzaiolo.model.define import define
+from toy_network import OWN_CLASS as OWN
 from toy_network import Own
 
 HEADER = "import torch\nfrom torch import nn\n"
-OWN = """
-class Own(nn.Module):
-    def __init__(self, num_classes):
-        super().__init__()
-        self.layer = nn.Linear(3, num_classes)
-    def forward(self, x):
-        return self.layer(x.mean((2, 3)))
-"""
 Write = Callable[..., str]
 
 

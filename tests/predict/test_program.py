@@ -11,10 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from pizzaiolo.core.archive import pack, read_archive, records_of, sealed
-from pizzaiolo.errors import ModelFileError
 from pizzaiolo.predict import load_file
 from pizzaiolo.predict.program import EXAMPLE, GRAPH, Program, load_program
-from toy_graph import CARD, pixels, write
+from toy_graph import CARD, pixels, refused, write
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 N = torch.export.Dim("n", min=1)
@@ -113,12 +112,6 @@ def change(file: Path, tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return changed
-
-
-def refused(path: Path, words: str) -> None:
-    with pytest.raises(ModelFileError, match=words) as caught:
-        load_file(path)
-    assert str(path) in caught.value.message and "\n" not in caught.value.message
 
 
 def node(graph: Any) -> Any:

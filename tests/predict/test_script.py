@@ -11,9 +11,8 @@ from torch import Tensor, nn
 from pizzaiolo.core.archive import Records, pack, read_archive, records_of, sealed
 from pizzaiolo.core.cards import read_card
 from pizzaiolo.errors import ModelFileError
-from pizzaiolo.predict import load_file
 from pizzaiolo.predict.script import check_code, check_script
-from toy_graph import CARD, write
+from toy_graph import CARD, refused, write
 
 pytestmark = [
     pytest.mark.usefixtures("one_thread"),
@@ -48,12 +47,6 @@ def change(file: Path, tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return changed
-
-
-def refused(path: Path, words: str) -> None:
-    with pytest.raises(ModelFileError, match=words) as caught:
-        load_file(path)
-    assert str(path) in caught.value.message and "\n" not in caught.value.message
 
 
 def test_what_an_export_writes_is_allowed(file: Path) -> None:
