@@ -125,6 +125,21 @@ def test_too_many_pictures_end_it(predictor: Predictor, draw: Draw) -> None:
     play(predictor, story, max_batch=3)
 
 
+def test_a_picture_without_a_slot_in_time_is_a_bad_line_and_no_fault(
+    predictor: Predictor, draw: Draw, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story(client: httpx.AsyncClient) -> None:
+        gate = client._transport.app.state.service.gate  # type: ignore[attr-defined]
+        async with gate.slot(), gate.slot():
+            answer = await client.post("/v1/predict/batch", files=[("file", ("a", draw()))] * 3)
+        told = lines(answer)
+        assert [line["path"] for line in told] == ["a"] * 3
+        assert {line["error"]["code"] for line in told} == {"overloaded"}
+
+    play(predictor, story, concurrency=2, timeout=0.05)
+    assert caplog.text == ""
+
+
 def test_a_batch_waits_at_the_gate(predictor: Predictor, draw: Draw) -> None:
     async def story(client: httpx.AsyncClient) -> None:
         client._transport.app.state.service.gate.inside = 1  # type: ignore[attr-defined]

@@ -61,6 +61,8 @@ def test_a_full_queue_is_503_at_once(predictor: Predictor, draw: Draw) -> None:
         ask = [asyncio.create_task(client.post("/v1/predict", content=draw())) for _ in range(3)]
         await waiting(client, 2)
         assert_busy(await client.post("/v1/predict", content=draw()), "queue is full")
+        counted = (await client.get("/metrics")).text
+        assert 'requests_total{path="/v1/predict",status="503"} 1.0' in counted
         held.go.set()
         assert [(await task).status_code for task in ask] == [200, 200, 200]
         assert (await client.post("/v1/predict", content=draw())).status_code == 200

@@ -101,13 +101,13 @@ class Lines(Response):
     ) -> None:  # fmt: skip
         super().__init__()
         self.pictures, self.ask, self.held = pictures, ask, held
-        self.parallel, self.most, self.count = parallel, most, 0
+        self.parallel, self.most = parallel, most
         self.lines: asyncio.Queue[bytes | None] = asyncio.Queue()
         self.asked: deque[asyncio.Task[dict[str, Any]]] = deque()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer until the form ends; a client that leaves ends all of it."""
-        headers = [(b"content-type", b"application/x-ndjson")]
+        headers = [(b"content-type", self.media_type.encode())]
         async with self.held:
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             work = asyncio.create_task(self._work())
@@ -123,20 +123,27 @@ class Lines(Response):
     async def _work(self) -> None:
         """Answer the pictures in order; what ends the form early is the last line."""
         try:
+            count = 0
             async for name, data in self.pictures:
-                self.count += 1
-                if self.count > self.most:
+                count += 1
+                if count > self.most:
                     detail = f"more than {self.most:,} pictures in one request"
                     raise Problem(413, "too_many_files", detail)
-                self.asked.append(asyncio.create_task(self.ask(name, data)))
+                self.asked.append(asyncio.create_task(self._answer(name, data)))
                 if len(self.asked) >= self.parallel:
                     self._add(await self.asked.popleft())
             await self._rest()
         except Problem as problem:
             await self._rest()
-            self._add({"error": {"code": problem.code, "message": problem.detail}})
+            self._add(_said(problem))
         finally:
             self.lines.put_nowait(None)
+
+    async def _answer(self, name: str | None, data: bytes) -> dict[str, Any]:
+        try:
+            return await self.ask(name, data)
+        except Problem as problem:  # no slot in time: of this picture, the others may have one
+            return {"path": name, **_said(problem)}
 
     async def _rest(self) -> None:
         while self.asked:
@@ -144,6 +151,10 @@ class Lines(Response):
 
     def _add(self, answer: dict[str, Any]) -> None:
         self.lines.put_nowait(json.dumps(answer, ensure_ascii=False).encode() + b"\n")
+
+
+def _said(problem: Problem) -> dict[str, Any]:
+    return {"error": {"code": problem.code, "message": problem.detail}}
 
 
 def pictures_of(request: Request, limit: int, patience: float) -> AsyncIterator[Picture]:

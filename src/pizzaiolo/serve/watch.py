@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..console import log, note
-from .access import KEY
+from .access import GATED, KEY
 from .metrics import Metrics
 from .problems import Problem
 
@@ -76,7 +76,8 @@ class Watch:
                 fault = Problem(500, "internal", "the service failed on this request")
                 await fault.response()(scope, receive, send_watched)
         finally:
-            path = getattr(scope.get("route"), "path", "other")
+            asked = scope["path"] if scope["path"] in GATED else "other"  # refused before routing
+            path = getattr(scope.get("route"), "path", asked)
             self.metrics.requests.labels(path, str(status)).inc()
             seconds = time.perf_counter() - started
             self.metrics.seconds.labels(path).observe(seconds)
