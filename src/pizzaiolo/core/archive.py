@@ -14,7 +14,7 @@ import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from .bundle import CARD_KEY, broken, not_ours
+from .bundle import CARD_KEY, DAMAGE, broken, not_ours
 
 Records = dict[str, bytes]  # content by name, without the folder that PyTorch puts around all
 
@@ -32,9 +32,6 @@ KNOWN = {
         r"|data/sample_inputs/model\.pt"
     ),
 }
-_DAMAGE = (
-    zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, OSError,
-)  # fmt: skip
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the same model gives the same bytes
 
 
@@ -61,7 +58,7 @@ def _read(path: Path) -> Records:
             names = [entry.filename.partition("/")[2] for entry in entries]
             _check_entries(path, entries, names)
             return {n: archive.read(e) for n, e in zip(names, entries, strict=True)}
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise not_ours(path, f"its archive is damaged or none ({str(error)[:100]})") from None
 
 

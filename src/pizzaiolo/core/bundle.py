@@ -22,6 +22,9 @@ KINDS = {
     ".xml": "openvino",
 }
 CARD_KEY = "pizzaiolo_card"
+DAMAGE = (  # what a damaged archive raises when it is read
+    zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, OSError,
+)  # fmt: skip
 UNFINISHED = ".unfinished"  # stands in a result's folder until the result is whole
 
 
@@ -244,7 +247,7 @@ def _check_archive(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, OSError):
+    except DAMAGE:
         damaged = "its list of parts"
     if damaged is not None:
         raise broken(path, f"{damaged} is damaged")

@@ -17,7 +17,6 @@ from ..core.card import Card
 from ..predict.script import check_script
 from .graph import BATCH, example, exporting
 
-NOTE = "PyTorch has deprecated TorchScript; .pt2 is its successor"
 SOURCES = r"\.debug_pkl$"  # which line of which file, on the machine of whoever exported it
 
 

@@ -62,8 +62,8 @@ def add_soups(search: Search, deadline: float | None = None) -> None:
 
     After `deadline` (`time.monotonic`) nothing more is tasted.
     """
-    trials = {trial.number: trial for trial in search.journal.trials()}
-    for pot in kitchen([_ingredient(search, t) for t in trials.values() if _is_kept(search, t)]):
+    made = (_ingredient(search, trial) for trial in search.journal.trials())
+    for pot in kitchen([ingredient for ingredient in made if ingredient is not None]):
         try:
             device = choose_device(search.journal.device)
             soup = greedy_soup(pot, search.folds, search.aim, device, deadline)
@@ -74,15 +74,11 @@ def add_soups(search: Search, deadline: float | None = None) -> None:
             _serve(search, soup)
 
 
-def _is_kept(search: Search, trial: Trial) -> bool:
-    """Whether the weights of a trial are there to be stirred in."""
+def _ingredient(search: Search, trial: Trial) -> Ingredient | None:
+    """A finished trial whose weights are there to be stirred in; None for another."""
     file = search.journal.weights(trial.number) / WEIGHTS
-    return trial.state == DONE and not trial.soup and trial.outcome is not None and file.is_file()
-
-
-def _ingredient(search: Search, trial: Trial) -> Ingredient:
-    assert trial.outcome is not None
-    file = search.journal.weights(trial.number) / WEIGHTS
+    if trial.state != DONE or trial.soup or trial.outcome is None or not file.is_file():
+        return None
     return Ingredient(trial.number, trial.config, trial.outcome, file)
 
 

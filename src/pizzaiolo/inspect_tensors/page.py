@@ -51,12 +51,13 @@ def write_html(path: Path, way: Way, pixel: Pixel) -> None:
     """Write the page of a picture that was followed, whole or not at all."""
     template = Template((HERE / "page.html").read_text(encoding="utf-8"))
     fit, slots, stages = fit_of(way), slots_of(way, pixel), stages_of(way)
+    named = {stage.name: stage for stage in stages}
     values = {
         **_opening(way, fit, pixel),
         **_before(way, fit, stages),
         **_one_pixel(way, fit, pixel, slots),
-        **_tensor(way, slots, {stage.name: stage for stage in stages}),
-        **_network(way, {stage.name: stage for stage in stages}),
+        **_tensor(way, slots, named),
+        **_network(way, named),
         "route": parts.route(stages, str(way.answer.verdict)),
         "rows": parts.rows(stages),
         "code": escape(_code(way, pixel)),

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from .drift import Drift
+from .workers import FIGURES
 
 PICTURES = (1, 2, 4, 8, 16, 32, 100, 1000, 10_000)  # upper ends of the histogram's buckets
 
@@ -82,7 +83,7 @@ class Metrics:
     def text(self) -> bytes:
         """All figures in the text format, those of the other processes too."""
         self.refresh()
-        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        if FIGURES not in os.environ:
             return generate_latest(self.registry)
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]

@@ -16,11 +16,10 @@ from ..errors import WorkError
 from ..predict import Predictor
 from .access import Rules, bare_host
 from .keys import read_keys
-from .workers import supervise
+from .workers import FIGURES, supervise
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 GRACE = 10  # seconds that running requests may take after a stop was asked for
-FIGURES = "PROMETHEUS_MULTIPROC_DIR"  # where processes share what they count
 
 
 def serve(source: Callable[[], Predictor], config: ServeConfig = ServeConfig()) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from ..config import ServeConfig
 from ..core.image import Limits
 from ..errors import ModelFileError, PizzaioloError
 from ..predict import Answer, Predictor
+from ..predict.devices import cores
 from .drift import Drift
 from .feedback import Feedback
 from .guard import Gate
@@ -33,7 +33,7 @@ class Service:
         self.predictor = predictor
         self.config = config
         self.limits = Limits(config.max_bytes, config.max_pixels)
-        share = max(1, (os.cpu_count() or 1) // config.workers)
+        share = max(1, cores() // config.workers)
         self.gate = Gate(config.concurrency or share, config.queue, config.timeout)
         self.drift = Drift(predictor.card)
         self.metrics = Metrics(lambda: self.gate.waiting, lambda: self.drift)

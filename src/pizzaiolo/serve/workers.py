@@ -13,6 +13,7 @@ from typing import NoReturn
 from ..console import log
 from ..errors import PizzaioloError, UsageError, WorkError
 
+FIGURES = "PROMETHEUS_MULTIPROC_DIR"  # in the environment: where processes share what they count
 QUICK, MOST_QUICK = 5.0, 3  # seconds; ends so soon after the start, in a row, before giving up
 
 
@@ -110,5 +111,5 @@ def _forget_figures(pid: int) -> None:
     """What a process that is gone would still show as going on."""
     from prometheus_client.multiprocess import mark_process_dead
 
-    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+    if FIGURES in os.environ:
         mark_process_dead(pid)  # type: ignore[no-untyped-call]
