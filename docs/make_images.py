@@ -43,7 +43,7 @@ def page_with_verdicts(page: Page, demo: Path) -> None:
     with service(demo / "model.onnx") as address:
         page.set_viewport_size({"width": 900, "height": 830})
         page.goto(address)
-        for place, name in enumerate(("not_pizza/not_pizza_0012.jpg", "pizza/pizza_0021.jpg")):
+        for place, name in enumerate(("not_pizza/not_pizza_0012.jpg", "pizza/pizza_0146.jpg")):
             page.set_input_files("#files", demo / "photos" / name)
             page.locator(".sure").nth(place).wait_for()
         page.screenshot(path=IMAGES / "page.png")
@@ -59,7 +59,7 @@ def report(page: Page, demo: Path) -> None:
 def tensors(page: Page, demo: Path) -> None:
     """The first screen of the page that follows a photo's tensors."""
     with tempfile.TemporaryDirectory() as folder:
-        html, photo = Path(folder) / "way.html", demo / "photos" / "pizza" / "pizza_0021.jpg"
+        html, photo = Path(folder) / "way.html", demo / "photos" / "pizza" / "pizza_0146.jpg"
         command = [sys.executable, "-m", "pizzaiolo", "inspect", photo, "--html", html]
         command += ["--model", demo / "model.onnx"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
