@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
@@ -124,6 +125,26 @@ def test_an_interrupt_leaves_its_copies_only_and_can_be_repeated(
         left = [p for p in (tmp_path / "D").rglob("*") if p.is_file()]
         assert left and {p.parent.name for p in left} == {".staging"}
     assert prepare_with("pass", source, tmp_path / "D", workers).returncode == 0
+
+
+def test_an_interrupt_that_another_thread_takes_waits_until_a_process_has_started() -> None:
+    """Else the process reads its orders from a pipe that is closed already, and complains."""
+    asked, sent, started = threading.Event(), threading.Event(), False
+
+    def take() -> None:
+        asked.wait()
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+        sent.set()
+
+    taker = threading.Thread(target=take)
+    taker.start()
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), pool._interrupts_blocked():
+        asked.set()
+        sent.wait()
+        taker.join()
+        started = True
+    assert started and signal.getsignal(signal.SIGINT) is handler
 
 
 def test_workers_that_are_interrupted_while_they_start_are_silent(

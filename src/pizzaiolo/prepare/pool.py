@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -142,15 +143,28 @@ def _pooled(
 
 @contextmanager
 def _interrupts_blocked() -> Iterator[None]:
-    """Processes that start inside never see Ctrl-C, not even while they import modules."""
+    """Processes that start inside never see Ctrl-C, not even while they import modules.
+
+    The caller sees it at the end: no start is left half done. The mask alone won't do, since any
+    other thread may take the signal, and Python would raise it here all the same.
+    """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
+    held: list[int] = []
+    ours = threading.current_thread() is threading.main_thread()  # only it sees Ctrl-C
+    handler = signal.getsignal(signal.SIGINT) if ours else None
+    if handler is not None:
+        signal.signal(signal.SIGINT, lambda number, _: held.append(number))
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if handler is not None:
+            signal.signal(signal.SIGINT, handler)
+        if held:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _begin(work: _Work) -> None:
