@@ -20,9 +20,11 @@ ALLOWED = {
     "inspect_tensors": {"predict", "core"},
     "starter": {"predict", "core", "export"},
     "demo": {"prepare", "train", "evaluate", "export", "predict", "starter", "core"},
+    "cluster": {"prepare", "model", "train", "predict", "evaluate", "improve", "export", "serve",
+                "core"},
     "flags": set(),
     "cli": {"prepare", "model", "train", "evaluate", "improve", "export", "predict", "serve",
-            "starter", "inspect_tensors", "demo", "flags", "core"},
+            "starter", "inspect_tensors", "demo", "flags", "core", "cluster"},
     "errors": set(), "console": set(), "config": set(), "settings": set(), "step": set(),
     "__init__": None, "__main__": {"cli"},
 }  # fmt: skip

@@ -18,6 +18,14 @@ app = typer.Typer(
 )
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="print one JSON object")]
+RayFlag = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        help="work on a Ray cluster: its address, or local for this machine",
+        metavar="ADDRESS",
+    ),
+]
 ModelFlag = Annotated[
     Path | None,
     typer.Option("--model", help="a RUN or a model file (default: the starter)", metavar="MODEL"),
