@@ -4,12 +4,14 @@
 
 Without --run the flagship photos are prepared and trained on first. Every format is exported and
 opened, and answers the same photos from their files; all are judged on the test split, which took
-no part in the choice of int8's layers.
+no part in the choice of int8's layers. The exported page answers the photos in Chromium.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import statistics
 import sys
 import tempfile
 import time
@@ -71,6 +73,45 @@ def measured(file: Path, expected: list[Answer], files: list[Path], data: Datase
     )
 
 
+def in_browser(run: Path, root: Path, folder: Path, files: list[Path]) -> list[dict[str, Any]]:
+    """What the exported page says of each photo, opened from the disk; with its milliseconds."""
+    from playwright.sync_api import sync_playwright
+
+    pizzaiolo("export", run, "--web", folder, "--sample", root)
+    with sync_playwright() as playwright:
+        flags = ["--no-sandbox"]
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=flags)
+        page = browser.new_page()
+        page.goto((folder / "index.html").as_uri())
+        page.locator("#state", has_text="Ready").wait_for(timeout=60_000)
+        found = []
+        for file in files:
+            page.set_input_files("#files", file)
+            card = page.locator(".answer").first
+            card.locator(".body[data-answer]").wait_for()
+            facts = json.loads(card.locator(".body").get_attribute("data-answer") or "")
+            page.locator("#state", has_text="took").wait_for()
+            said = page.locator("#state").inner_text()
+            found.append({**facts, "ms": float(said.split(" took ")[1].split()[0])})
+            page.click("#clear")
+        browser.close()
+    return found
+
+
+def web_line(run: Path, root: Path, folder: Path, expected: list[Answer], files: list[Path]) -> str:
+    """A line of the table for the exported page."""
+    found = in_browser(run, root, folder, files)
+    answers = [
+        Answer(str(file), verdict=facts["verdict"], probabilities=facts["probabilities"])
+        for file, facts in zip(files, found, strict=True)
+    ]
+    same, largest = compared(expected, answers)
+    size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) / 1e6
+    milliseconds = statistics.median(facts["ms"] for facts in found)
+    head = f"  {'web page':<12} {size:6.1f} {'':6} {milliseconds:6.1f}"
+    return f"{head} {same:5}/{len(files)} {largest:9.1e}   (ms with decoding)"
+
+
 def told(result: dict[str, Any]) -> str:
     gate, layers = result["gate"], result["layers"]
     return (
@@ -106,6 +147,7 @@ def main() -> None:
             print(measured(file, expected, files, data))
             if "layers" in result:
                 print(told(result))
+        print(web_line(run, root, folder / "page", expected, files))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ PAGE = Path(__file__).parents[2] / "src" / "pizzaiolo" / "export" / "page"
 # Shrinking a little and much, enlarging, one side each way, tall enough that Pillow starts with
 # the height, long enough that only the middle is seen, and already of the right size.
 SIZES = [(320, 240), (57, 90), (40, 31), (90, 60), (66, 500), (700, 40), (72, 72), (641, 479)]
-PREPROCESS = """([width, height, base64, jpeg, preprocess]) => {
+PREPROCESS = """([width, height, base64, preprocess]) => {
   const rgb = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
   const rows = (x, y, wide, count) => {
     const part = new Uint8ClampedArray(wide * count * 4);
@@ -27,7 +27,7 @@ PREPROCESS = """([width, height, base64, jpeg, preprocess]) => {
           part[(row * wide + column) * 4 + c] = rgb[((y + row) * width + x + column) * 3 + c];
     return part;
   };
-  return Array.from(preprocessed({ width, height, jpeg, rows }, preprocess));
+  return Array.from(preprocessed({ width, height, rows }, preprocess));
 }"""
 
 
@@ -45,11 +45,11 @@ def noise(width: int, height: int) -> np.ndarray:
     return np.random.default_rng(width).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-def seen(page: Any, pixels: np.ndarray, preprocess: Preprocess, jpeg: bool = False) -> np.ndarray:
+def seen(page: Any, pixels: np.ndarray, preprocess: Preprocess) -> np.ndarray:
     """What the page's model sees of pixels [H, W, 3]."""
     height, width, _ = pixels.shape
     packed = base64.b64encode(pixels.tobytes()).decode()
-    values = page.evaluate(PREPROCESS, [width, height, packed, jpeg, preprocess.to_dict()])
+    values = page.evaluate(PREPROCESS, [width, height, packed, preprocess.to_dict()])
     return np.array(values, np.uint8).reshape(preprocess.size, preprocess.size, 3)
 
 
@@ -71,22 +71,6 @@ def test_the_measure_sees_another_filter(page: Any) -> None:
     pixels = noise(320, 240)
     received = seen(page, pixels, Preprocess(64, 72, "crop", "bilinear"))
     assert furthest(received, Preprocess(64, 72, "crop", "bicubic")(Image.fromarray(pixels))) > 10
-
-
-@pytest.mark.parametrize("size", [(300, 200), (601, 457), (1003, 700)])
-def test_a_large_jpeg_is_halved_as_pillows_draft_does(
-    page: Any, size: tuple[int, int], tmp_path: Path
-) -> None:
-    grain = np.random.default_rng(0).normal(128, 25, (size[1], size[0], 3))
-    file = tmp_path / "grain.jpg"
-    Image.fromarray(grain.clip(0, 255).astype(np.uint8)).save(file, quality=95, subsampling=0)
-    pixels, preprocess = np.asarray(Image.open(file)), Preprocess(64, 72)
-    expected = preprocess.load(file).astype(int)
-    halved, whole = (
-        np.abs(seen(page, pixels, preprocess, jpeg) - expected).mean() for jpeg in (True, False)
-    )
-    assert halved < 0.5  # of 255: what rounding in YCbCr gives
-    assert whole > 3 * halved
 
 
 LABELS = [

@@ -64,7 +64,7 @@ def test_the_parts_hold_the_model_and_the_runtime(page: Path, starter: Path) -> 
     assert part(page, "glue") == CONTENTS[1] and part(page, "wasm") == CONTENTS[2]
     worker = part(page, "worker")
     assert worker.startswith(CONTENTS[0])
-    for script in ("image.js", "decide.js", "worker.js"):
+    for script in web.WORKER:
         assert (web.PAGE / script).read_bytes() in worker
 
 

@@ -131,7 +131,7 @@ def _speed(latency: dict[str, float]) -> list[str]:
 def _pictures(model: Path, given: Path | str | None, count: int) -> list[Path]:
     """Up to `count` pictures, spread evenly over the data set or folder."""
     if given is not None and not _is_dataset(given):
-        return spread(list(expand([str(given)])), count)
+        return spread([p for p in expand([str(given)]) if isinstance(p, Path)], count)
     dataset = _dataset(model, given)
     return spread([dataset.picture(row) for row in dataset.split("validation")], count)
 

@@ -77,17 +77,22 @@ function notice(text) {
   by("notice").textContent = text;
 }
 
-// A file as { bitmap, jpeg }: the browser decodes, turns by EXIF and converts to sRGB. The page
-// does it and not the worker, since WebKit lets no worker of a page from a disk read a file.
-async function decoded(file) {
+// What the model answers. A JPEG goes to the worker as it is; all else the browser decodes, turns by
+// EXIF and converts to sRGB: here and not in the worker, since WebKit lets no worker of a page from
+// a disk read a file.
+async function askAbout(file, worker) {
   if (file.size > MOST_BYTES) throw new Error(TEXT.manyBytes);
-  const jpeg = startsAsJpeg(await file.slice(0, 3).arrayBuffer());
+  if (startsAsJpeg(await file.slice(0, 3).arrayBuffer())) {
+    const bytes = await file.arrayBuffer();
+    const answer = await worker("answerJpeg", { bytes }, [bytes]);
+    if (answer) return answer;
+  }
   const bitmap = await createImageBitmap(file).catch(() => { throw new Error(TEXT.noPicture); });
   if (bitmap.width * bitmap.height > MOST_PIXELS) {
     bitmap.close();
     throw new Error(TEXT.manyPixels);
   }
-  return { bitmap, jpeg };
+  return worker("answer", { bitmap }, [bitmap]);
 }
 
 function startsAsJpeg(buffer) {
@@ -99,8 +104,7 @@ async function answerOne(file, ask) {
   const body = addCard(file);
   try {
     const worker = await ask, began = performance.now();
-    const picture = await decoded(file);
-    const answer = await worker("answer", picture, [picture.bitmap]);
+    const answer = await askAbout(file, worker);
     const milliseconds = performance.now() - began;
     answer.verdict = answer.reason ? "Not sure" : human(answer.label);
     showAnswer(body, file, answer, labels.positive);

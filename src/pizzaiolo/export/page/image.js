@@ -94,7 +94,7 @@ function resizeDown(rows, stride, above, taps) {
 
 const spanOf = (taps) => [taps[0].start, Math.max(...taps.map((t) => t.start + t.weights.length))];
 
-// A picture is { width, height, jpeg, rows(x, y, width, count) -> RGBA bytes of that part }.
+// A picture is { width, height, rows(x, y, width, count) -> RGBA bytes of that part }.
 // Its part `box` [x, y, width, height] at `size` [width, height], of which only the window
 // `from` [left, top] with `shown` [width, height] is computed: RGB bytes.
 function resized(picture, box, size, from, shown, filter) {
@@ -131,43 +131,12 @@ function resizedDownFirst(picture, [x, y, width], across, down) {
   return out;
 }
 
-// Pillow decodes a large JPEG at a half, quarter or eighth (`draft`): the means of its squares.
-function drafted(picture, shortSide) {
-  const { width, height } = picture;
+// At 1/step of its size a large JPEG is decoded (Pillow's `draft`): a half, a quarter or an eighth.
+function draftStep(width, height, shortSide) {
   const scale = shortSide / Math.min(width, height);
-  if (!picture.jpeg || scale >= 1) return picture;
+  if (scale >= 1) return 1;
   const most = Math.min(...[width, height].map((side) => Math.floor(side / rounded(side * scale))));
-  const step = [8, 4, 2, 1].find((s) => most >= s);
-  if (step === 1) return picture;
-  const rows = (x, y, wide, count) => {
-    const across = Math.min(width, (x + wide) * step) - x * step;
-    const down = Math.min(height, (y + count) * step) - y * step;
-    return meansOf(picture.rows(x * step, y * step, across, down), across, down, step);
-  };
-  return { width: Math.ceil(width / step), height: Math.ceil(height / step), rows };
-}
-
-// RGBA -> RGBA of the means of squares with `step` pixels a side; those at the edge may be smaller.
-function meansOf(pixels, width, height, step) {
-  const wide = Math.ceil(width / step), high = Math.ceil(height / step);
-  const out = new Uint8ClampedArray(wide * high * 4), sums = new Int32Array(wide * 3);
-  for (let y = 0; y < high; y++) {
-    const top = y * step, bottom = Math.min(height, top + step);
-    sums.fill(0);
-    for (let row = top; row < bottom; row++) {
-      for (let x = 0, at = row * width * 4; x < width; x++, at += 4) {
-        const to = 3 * Math.floor(x / step);
-        sums[to] += pixels[at];
-        sums[to + 1] += pixels[at + 1];
-        sums[to + 2] += pixels[at + 2];
-      }
-    }
-    for (let x = 0; x < wide; x++) {
-      const area = (bottom - top) * (Math.min(width, (x + 1) * step) - x * step);
-      for (let c = 0; c < 3; c++) out[(y * wide + x) * 4 + c] = sums[3 * x + c] / area; // rounds
-    }
-  }
-  return out;
+  return [8, 4, 2, 1].find((step) => most >= step);
 }
 
 // The middle of a very long picture, about 8 times as long as wide.
@@ -179,8 +148,7 @@ function middleOf(width, height) {
 }
 
 // What the model sees of a picture: RGB bytes [size, size, 3].
-function preprocessed(given, { size, short_side, mode, filter }) {
-  const picture = drafted(given, short_side);
+function preprocessed(picture, { size, short_side, mode, filter }) {
   const { width, height } = picture;
   const whole = [0, 0, width, height], square = [size, size];
   if (mode === "squash") return resized(picture, whole, square, [0, 0], square, filter);

@@ -1,7 +1,7 @@
 "use strict";
 
 // Answers pictures beside the page's own thread, which stays free. It follows onnxruntime-web
-// (`ort`), image.js and decide.js in one file, and gets its data from the page: it loads nothing.
+// (`ort`) and the scripts of pictures and decisions in one file, and gets its data from the page: it loads nothing.
 
 let model = null;
 
@@ -41,16 +41,25 @@ async function run(pixels) {
   return { probabilities: Array.from(figures.probabilities), embedding: figures.embedding };
 }
 
-// A decoded picture (an ImageBitmap, upright), and whether it was a JPEG, become an answer.
-async function answer({ bitmap, jpeg }) {
-  const { width, height } = bitmap;
-  let seen;
+// A picture that the browser has decoded (an ImageBitmap, upright) becomes an answer.
+async function answer({ bitmap }) {
   try {
-    const picture = { width, height, jpeg, rows: rowsOf(bitmap) };
-    seen = new Uint8Array(preprocessed(picture, model.card.preprocess).buffer);
+    const { width, height } = bitmap;
+    return await answerOf({ width, height, rows: rowsOf(bitmap) });
   } finally {
     bitmap.close();
   }
+}
+
+// The bytes of a JPEG become an answer, or null where the browser has to decode them.
+async function answerJpeg({ bytes }) {
+  const { short_side } = model.card.preprocess;
+  const picture = decodedJpeg(new Uint8Array(bytes), (...sides) => draftStep(...sides, short_side));
+  return picture && answerOf(picture);
+}
+
+async function answerOf(picture) {
+  const seen = new Uint8Array(preprocessed(picture, model.card.preprocess).buffer);
   const { probabilities, embedding } = await run(seen);
   const { labels } = model.card;
   const novelty = model.novelty ? model.novelty(embedding) : null;
@@ -74,11 +83,12 @@ function rowsOf(bitmap) {
   };
 }
 
+const TASKS = { start, answer, answerJpeg };
 let before = Promise.resolve(); // one after the other
 self.onmessage = ({ data: { id, task, data } }) => {
   before = before.then(async () => {
     try {
-      self.postMessage({ id, result: await (task === "start" ? start(data) : answer(data)) });
+      self.postMessage({ id, result: await TASKS[task](data) });
     } catch (error) {
       self.postMessage({ id, error: String(error?.message ?? error) });
     }
