@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from pizzaiolo.core.manifest import Dataset
 
 REPOSITORY = Path(__file__).parents[1]
@@ -79,6 +81,35 @@ def dataset(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from pizzaiolo import prepare
 
     return Path(prepare(photos, tmp_path_factory.mktemp("prepared") / "data")["dataset"])
+
+
+@pytest.fixture(scope="session")
+def draw() -> Callable[..., Image]:
+    """A picture of soft colours; another seed gives one that looks like no other."""
+    import numpy as np
+    from PIL import Image
+
+    def make(seed: int, size: tuple[int, int] = (80, 64)) -> Image.Image:
+        colours = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), np.uint8)
+        return Image.fromarray(colours).resize(size, Image.Resampling.BICUBIC)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_folder(draw: Callable[..., Image]) -> Callable[..., Path]:
+    """A folder of class folders with `count` pictures each, every one different."""
+
+    def make(
+        root: Path, classes: Sequence[str] = ("a", "b"), count: int = 8, seed: int = 0
+    ) -> Path:
+        for place, name in enumerate(classes):
+            (root / name).mkdir(parents=True)
+            for i in range(count):
+                draw(seed + 1000 * place + i).save(root / name / f"{i}.png")
+        return root
+
+    return make
 
 
 @pytest.fixture(scope="session")

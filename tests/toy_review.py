@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import signal
+import subprocess
+import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +39,11 @@ MARKED: dict[str, dict[str, Any]] = {
     "not_pizza/3.png": {"outlier": 0.9},
     "not_pizza/4.png": {"quality": "dark"},
 }
+
+SERVE = """import sys
+from pizzaiolo.prepare.review.server import serve_review
+serve_review(sys.argv[1], command="pizzaiolo prepare photos --out data")
+"""
 
 
 @dataclass(frozen=True)
@@ -101,3 +110,20 @@ def sheet_data(root: Path) -> dict[str, Any]:
     found = re.search(r'<script id="data" type="application/json">(.*?)</script>', page, re.DOTALL)
     assert found
     return dict(json.loads(found[1]))
+
+
+@contextmanager
+def served(root: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """The sheet's server in a process of its own; it must end cleanly at Ctrl-C."""
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVE, str(root)], text=True, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stderr
+        address = re.search(r"http://\S+", process.stderr.readline())
+        assert address, process.stderr.read()
+        try:
+            yield address[0], process
+            process.send_signal(signal.SIGINT)
+            assert process.wait(20) == 0
+        finally:
+            process.kill()

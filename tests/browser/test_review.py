@@ -2,10 +2,8 @@
 
 import re
 import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,14 +13,10 @@ import pytest
 from pizzaiolo.core.manifest import Dataset, Row
 from pizzaiolo.prepare.decisions import Decision, read_decisions, write_decisions
 from pizzaiolo.prepare.run import prepare
-from toy_review import CONFIG, HOSTILE, Reviewable, make_reviewable, show
+from toy_review import CONFIG, HOSTILE, Reviewable, make_reviewable, served, show
 
 Visit = Callable[..., AbstractContextManager[Any]]
 WIDTHS = {"desktop": (1280, 800), "phone": (390, 844)}
-SERVE = """import sys
-from pizzaiolo.prepare.review.server import serve_review
-serve_review(sys.argv[1], command="pizzaiolo prepare photos --out data")
-"""
 
 
 @pytest.fixture(scope="module")
@@ -33,23 +27,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Reviewable:
 @pytest.fixture
 def sheet(made: Reviewable) -> str:
     return (made.root / "review.html").as_uri()
-
-
-@contextmanager
-def served(root: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """The sheet's server in a process of its own; it must end cleanly at Ctrl-C."""
-    with subprocess.Popen(
-        [sys.executable, "-c", SERVE, str(root)], text=True, stderr=subprocess.PIPE
-    ) as process:
-        assert process.stderr
-        address = re.search(r"http://\S+", process.stderr.readline())
-        assert address, process.stderr.read()
-        try:
-            yield address[0], process
-            process.send_signal(signal.SIGINT)
-            assert process.wait(20) == 0
-        finally:
-            process.kill()
 
 
 def card(page: Any, path: str, section: str = "all") -> Any:

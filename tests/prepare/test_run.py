@@ -83,7 +83,7 @@ def test_a_strangers_folder_is_left_alone(
 FAULTS = [KeyboardInterrupt(), RuntimeError("bug"), OSError(errno.ENOSPC, "No space left")]
 
 
-@pytest.mark.parametrize("step", ["_inspect", "decide", "place_copies", "write_report"])
+@pytest.mark.parametrize("step", ["_inspect", "decide", "store_copies", "write_report"])
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda f: type(f).__name__)
 def test_a_run_that_ends_early_leaves_nothing_or_the_earlier_data_set(
     source: Path, alone: PrepareConfig, tmp_path: Path, step: str, fault: BaseException,

@@ -20,6 +20,7 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from ..errors import ImageError
+from .shards import find_place, read_place
 
 # Pillow's JPEG reader opens MPO too: a JPEG with more pictures behind it, as phones write it.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
@@ -60,27 +61,30 @@ class Header:
 
 def read_bytes(source: Path | str | bytes, limits: Limits = Limits()) -> bytes:
     """The file's bytes, or an `ImageError` that says why there are none."""
-    if isinstance(source, bytes):
-        data = source
-    else:
-        path = Path(source)
-        try:
-            if not path.is_file():
-                what = (
-                    "a folder" if path.is_dir() else "missing" if not path.exists() else "no file"
-                )
-                raise ImageError(f"{path} is {what}, expected a picture", code="unreadable")
-            size = path.stat().st_size
-            if size > limits.max_bytes:
-                raise _too_many_bytes(size, limits)
-            data = path.read_bytes()
-        except OSError as error:
-            raise ImageError(f"can't read {path}: {error.strerror or error}") from None
+    data = source if isinstance(source, bytes) else _read_path(Path(source), limits)
     if len(data) > limits.max_bytes:
         raise _too_many_bytes(len(data), limits)
     if not data:
         raise ImageError("the file is empty", code="unreadable")
     return data
+
+
+def _read_path(path: Path, limits: Limits) -> bytes:
+    try:
+        if path.is_file():
+            size = path.stat().st_size
+            if size > limits.max_bytes:
+                raise _too_many_bytes(size, limits)
+            return path.read_bytes()
+        place = find_place(path)
+        if place is None:
+            what = "a folder" if path.is_dir() else "missing" if not path.exists() else "no file"
+            raise ImageError(f"{path} is {what}, expected a picture", code="unreadable")
+    except OSError as error:
+        raise ImageError(f"can't read {path}: {error.strerror or error}") from None
+    if place.size > limits.max_bytes:
+        raise _too_many_bytes(place.size, limits)
+    return read_place(place)
 
 
 def _too_many_bytes(size: int, limits: Limits) -> ImageError:

@@ -34,7 +34,8 @@ PAGE = Path(__file__).parent / "page"
 OWN_FILE = "pizzaiolo.json"  # by which an earlier page is known
 COPIED = (TEMPLATES / "answers.js", TEMPLATES / "answers.css", TEMPLATES / "camera.js",
           PAGE / "page.css", PAGE / "parts.js", PAGE / "app.js")  # fmt: skip
-WORKER = ("image.js", "jpeg.js", "colour.js", "jpeg_pixels.js", "decide.js", "worker.js")  # behind the runtime's script
+# Behind the runtime's script:
+WORKER = ("image.js", "jpeg.js", "colour.js", "jpeg_pixels.js", "decide.js", "worker.js")
 PER_FILE = 3_000_000  # packed bytes; a multiple of 3, so that only the last file is padded
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import starmap
 from pathlib import Path, PurePosixPath
 from tempfile import gettempdir
 from typing import Any
@@ -27,6 +28,7 @@ from .duplicates import families_of, find_near
 from .inspect import look_closely, perceptual_hashes
 from .likeness import Greys, Indices
 from .placement import leaks
+from .shard_check import belongs, shard_faults, shard_of
 from .sight import small_grey
 from .spool import GreysOf, spooled
 
@@ -82,6 +84,7 @@ def check(root: Path | str) -> dict[str, Any]:
     looks = _look_at_all(data, rows)
     faults = [
         *_copies(rows, looks),
+        *starmap(Fault, shard_faults(data.root, rows, data.labels.names)),
         *_strangers(data.root, rows),
         *_records(data, rows),
         *_torn_groups(rows),
@@ -125,12 +128,13 @@ def _look_at_all(data: Dataset, rows: Sequence[Row]) -> list[_Look]:
 
 
 def _look(data: Dataset, row: Row) -> _Look:
-    place = PurePosixPath(row.file or "")
-    if place.parts[:2] != ("images", row.split) or ".." in place.parts:
+    place, shard = PurePosixPath(row.file or ""), shard_of(row)
+    within = place.parts[:2] == ("images", row.split) and ".." not in place.parts
+    if not (belongs(shard, row.split) if shard else within):
         return _Look(kind="misplaced", detail=f"expected below images/{row.split}")
     path = data.picture(row)
     try:
-        if not path.exists():
+        if not (data.root / (shard or place)).exists():
             return _Look(kind="missing", detail=f"the copy of {row.path} is gone")
         content = read_bytes(path)
         sha256 = hashlib.sha256(content).hexdigest()
@@ -149,7 +153,7 @@ def _copies(rows: Sequence[Row], looks: Sequence[_Look]) -> Iterator[Fault]:
 
 
 def _strangers(root: Path, rows: Sequence[Row]) -> Iterator[Fault]:
-    known = {row.file for row in rows}
+    known = {shard_of(row) or row.file for row in rows}
     for parent, folders, names in os.walk(root / "images"):
         folders.sort()
         links = [name for name in folders if (Path(parent) / name).is_symlink()]

@@ -22,8 +22,8 @@ from .decisions import (
     right_ones,
     unheeded,
 )
-from .duplicates import Copies, families_of, find_near, groups_of
-from .hamming import Pairs
+from .duplicates import Copies, NearPairs, families_of, find_near, groups_of
+from .hamming import Pairs, near_pairs
 from .placement import Earlier, leak_notes, place, reject_bridges, survivors
 from .sight import Sight
 from .table import Seen
@@ -38,12 +38,14 @@ class Help:
     """What a decision may draw on beside the findings.
 
     `decisions` are a person's, `earlier` holds the splits of the data set that was made before,
-    and `sight` shows the pictures: without it only equal bytes are found.
+    `sight` shows the pictures, without which only equal bytes are found, and `near` compares
+    their hashes.
     """
 
     decisions: Sequence[Decision] = ()
     earlier: Earlier | None = None
     sight: Sight | None = None
+    near: NearPairs = near_pairs
 
 
 def decide(
@@ -61,7 +63,7 @@ def decide(
             rows.change(i, group=None, split=None)
     good = np.array([i for i, row in enumerate(rows) if row.kept and row.phash], np.int64)
     features = help.sight.features(Some(rows, good)) if help.sight else None
-    near, same = _pairs(seen, good, features, config.near_distance, help.sight)
+    near, same = _pairs(seen, good, features, config.near_distance, help)
     equal = families_by(rows, lambda row: row.sha256 if row.kept else None).values()
     _reject_conflicts(rows, np.concatenate([same, _links(equal)]), chosen)
     notes += _reject_exact(rows, equal)
@@ -92,13 +94,14 @@ def _flag(
 
 
 def _pairs(
-    seen: Seen, good: Places, features: Features | None, distance: int, sight: Sight | None
+    seen: Seen, good: Places, features: Features | None, distance: int, help: Help
 ) -> Copies:
     """Near-duplicates among the `good`, and pairs that are one photo."""
-    if len(good) < 2 or sight is None:
+    if len(good) < 2 or help.sight is None:
         return Copies(NONE, NONE)
-    with sight.greys(Some(seen.rows, good)) as greys:
-        copies = find_near(seen.hashes[good], seen.mirrored[good], greys, features, distance)
+    hashes, mirrored = seen.hashes[good], seen.mirrored[good]
+    with help.sight.greys(Some(seen.rows, good)) as greys:
+        copies = find_near(hashes, mirrored, greys, features, distance, help.near)
     return Copies(good[copies.near], good[copies.same])
 
 

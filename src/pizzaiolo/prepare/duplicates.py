@@ -8,7 +8,7 @@ counts is whether the pictures' detail agrees once they are aligned (see `likene
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from ..console import progress
-from .hamming import Pairs, hash_bits, near_pairs, pack, unique_pairs
+from .hamming import Hashes, Pairs, hash_bits, near_pairs, pack, unique_pairs
 from .likeness import MIDDLE, Greys, Indices, likeness, shrunk
 from .neighbours import nearest
 from .vectors import Features
@@ -28,6 +28,12 @@ SEEN_AT_ONCE = 512  # pairs whose pictures are in memory at once: 4 MB
 # have more than 0.79; of all 1.3 million pairs of strangers none has more than 0.4.
 COPY = 0.7
 SAME_BITS, SAME_CORRELATION = 2, 0.98  # the same photo, saved again
+
+
+class NearPairs(Protocol):
+    """Gives the pairs of hashes that differ in few bits, as `near_pairs` does."""
+
+    def __call__(self, hashes: Hashes, distance: int) -> Pairs: ...
 
 
 class Copies(NamedTuple):
@@ -48,29 +54,31 @@ def find_near(
     greys: Callable[[Indices], Greys],
     features: Features | None,
     distance: int,
+    near: NearPairs = near_pairs,
 ) -> Copies:
     """Near-duplicates among N pictures, by their pHash and that of their mirror image, [N] each.
 
     `greys` gives the uint8 [K, 64, 64] grey pictures of K indices, and is asked for those of
     candidates only. `features` are embeddings [N, D]; without them only what the hashes show is
-    found: mirror images and light changes, few crops, frames and turned pictures.
+    found: mirror images and light changes, few crops, frames and turned pictures. `near` is what
+    compares the hashes.
     """
-    plain, flipped = _by_hash(hashes, mirrored, max(distance, SAME_BITS))
+    plain, flipped = by_hash(hashes, mirrored, max(distance, SAME_BITS), near)
     bits = hash_bits(hashes, plain)
     same = _same_photos(plain[bits <= SAME_BITS], greys)
     candidates = [plain[np.argsort(bits, kind="stable")][np.sort(bits) <= distance], flipped]
     if features is not None and len(features) > 1:
         candidates.append(nearest(features))
-    near = _verified(len(hashes), np.concatenate(candidates), same, greys)
-    return Copies(unique_pairs(pack(*near.T)), same)
+    found = _verified(len(hashes), np.concatenate(candidates), same, greys)
+    return Copies(unique_pairs(pack(*found.T)), same)
 
 
-def _by_hash(
-    hashes: NDArray[np.uint64], mirrored: NDArray[np.uint64], distance: int
+def by_hash(
+    hashes: Hashes, mirrored: Hashes, distance: int, near: NearPairs = near_pairs
 ) -> tuple[Pairs, Pairs]:
     """Pairs whose hashes are close, and pairs close to each other's mirror image."""
     count = len(hashes)
-    pairs = near_pairs(np.concatenate([hashes, mirrored]), distance)
+    pairs = near(np.concatenate([hashes, mirrored]), distance)
     plain = pairs[:, 1] < count
     flipped = (pairs[:, 0] < count) & ~plain
     return pairs[plain], unique_pairs(pack(*(pairs[flipped] % count).T))

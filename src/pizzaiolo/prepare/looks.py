@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import socket
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,8 +20,9 @@ import PIL
 
 from ..config import PrepareConfig
 from ..core.bundle import cache_folder
+from ..core.shards import copy_bytes
 from ..core.store import Store
-from ..errors import explain_os_error
+from ..errors import ImageError, explain_os_error
 
 VERSION = 2  # of what a look measures: another number makes all pictures be looked at again
 
@@ -70,8 +72,8 @@ class Looks:
 
 def _restored(source: Path, target: Path, wanted: str) -> bool:
     try:
-        data = source.read_bytes()
-    except OSError:
+        data = copy_bytes(source)
+    except (OSError, ImageError):
         return False
     if hashlib.sha256(data).hexdigest() != wanted:
         return False
@@ -81,8 +83,8 @@ def _restored(source: Path, target: Path, wanted: str) -> bool:
 
 
 def write_copy(path: Path, data: bytes) -> None:
-    """Write a copy, whole or not at all, though several processes may write the same one."""
-    part = path.with_name(f"{path.name}.{os.getpid()}")
+    """Write a copy, whole or not at all, though processes of several machines may write it."""
+    part = path.with_name(f"{path.name}.{socket.gethostname()[:64]}.{os.getpid()}")
     try:
         part.write_bytes(data)
         part.replace(path)

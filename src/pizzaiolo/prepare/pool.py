@@ -181,9 +181,15 @@ def _inspect(tasks: Sequence[Task]) -> list[Found]:
     """What was found in the files; no more than before the stop, of which no one asks then."""
     assert _work is not None
     found = []
-    for file, fault in tasks:
+    for task in tasks:
         if _work.stop.is_set():
             break
-        look = inspect_one(Candidate(Path(file), "", "", fault=fault), _work.staging, _work.config)
-        found.append((look.facts(), look.fresh))
+        found.append(look_at(task, _work.staging, _work.config))
     return found
+
+
+def look_at(task: Task, staging: Path, config: PrepareConfig) -> Found:
+    """One look at a file, as it travels between processes."""
+    file, fault = task
+    look = inspect_one(Candidate(Path(file), "", "", fault=fault), staging, config)
+    return look.facts(), look.fresh

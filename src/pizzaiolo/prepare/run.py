@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -21,17 +21,18 @@ from .candidate import Candidate
 from .columns import Records
 from .decide import Help, decide
 from .decisions import FILE, read_decisions, write_decisions
+from .engine import Engine, Inspect
 from .inspect import Finding, judged
 from .looks import Looks
 from .placement import earlier_splits, look_alikes
-from .pool import inspect_all, refuse_unguarded
+from .pool import refuse_unguarded
 from .quality import mean_and_std
 from .report import write_report
 from .review.sheet import replay_command, write_review
 from .sight import CopiesOnDisk
 from .sources.collect import collect
 from .table import FilesOf, Seen
-from .write import STAGING, place_copies, refuse_strangers, write_rejected
+from .write import STAGING, refuse_strangers, store_copies, write_rejected
 
 REMEMBERED_AT_ONCE = 64  # looks; a killed run loses at most so many
 
@@ -41,13 +42,15 @@ def prepare(
     out: Path | str,
     config: PrepareConfig = PrepareConfig(),
     decisions: Path | str | None = None,
+    engine: Engine = Engine(),
 ) -> dict[str, Any]:
     """Collect, clean, deduplicate and split pictures into the DATASET folder `out`.
 
     `sources`: folders of class folders, folders already split, archives, tables, `food101:pizza`,
-    `hf:owner/name`. `decisions` is a decisions.csv that the review sheet saved. Bad pictures
-    never stop it: each is a row of the manifest with its reason. Returns what
-    `prepare --json` prints. Raises `SourceError` (nothing usable) or `StorageError`.
+    `hf:owner/name`. `decisions` is a decisions.csv that the review sheet saved; `engine` does the
+    long work, as a cluster does. Bad pictures never stop it: each is a row of the manifest with
+    its reason. Returns what `prepare --json` prints. Raises `SourceError` (nothing usable) or
+    `StorageError`.
     """
     refuse_unguarded()
     started, out = time.monotonic(), Path(out)
@@ -60,8 +63,11 @@ def prepare(
         except OSError as error:
             raise explain_os_error(error) from None
         folder = stack.enter_context(result_folder(out, "data set", "dataset.json", STAGING))
-        seen = Seen(_inspect(collection.candidates, folder / STAGING, config), config)
-        help = Help(decided, earlier_splits(out, config), CopiesOnDisk(folder / STAGING, config))
+        staging = folder / STAGING
+        with closing(_inspect(engine.inspect, collection.candidates, staging, config)) as found:
+            seen = Seen(found, config)
+        sight = CopiesOnDisk(staging, config, engine.compute)
+        help = Help(decided, earlier_splits(out, config), sight, engine.near)
         rows, notes = decide(seen, config, help)
         dataset = _dataset(folder, rows, config)
         notes = collection.notes + notes
@@ -86,12 +92,12 @@ def prepare(
 
 
 def _inspect(
-    candidates: Sequence[Candidate], staging: Path, config: PrepareConfig
-) -> Iterator[Finding]:
+    inspect: Inspect, candidates: Sequence[Candidate], staging: Path, config: PrepareConfig
+) -> Generator[Finding]:
     fresh, looks = [], Looks(config, staging)
     with (
         progress("inspecting", len(candidates)) as advance,
-        closing(inspect_all(candidates, staging, config)) as found,
+        closing(inspect(candidates, staging, config)) as found,
     ):
         try:
             for finding in found:
@@ -115,8 +121,8 @@ def _channels(seen: Seen) -> dict[str, list[float]]:
 
 def _dataset(folder: Path, rows: Records[Row], config: PrepareConfig) -> Dataset:
     labels = _labels(rows, config)
-    place_copies(folder, rows, config.format)
-    return Dataset(folder, labels, to_dict(config), fingerprint(rows), rows)
+    placed = store_copies(folder, rows, labels.names, config)
+    return Dataset(folder, labels, to_dict(config), fingerprint(rows), placed)
 
 
 def _labels(rows: Sequence[Row], config: PrepareConfig) -> Labels:

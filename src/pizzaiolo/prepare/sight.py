@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, overload
+from typing import TYPE_CHECKING, Protocol, overload
 
 import numpy as np
 from PIL import Image
@@ -20,6 +20,9 @@ from .likeness import SIDE, Greys, Indices
 from .looks import copy_path
 from .spool import GreysOf, spooled
 from .vectors import Features
+
+if TYPE_CHECKING:
+    from ..model.features import Compute
 
 READERS = 4  # threads; Pillow lets go of the interpreter while it decodes
 
@@ -39,10 +42,12 @@ class CopiesOnDisk:
     """The sight of the copies that lie in `staging`.
 
     The embeddings are those of the default backbone: training with its settings reuses them.
+    `compute` makes those that are not known, this process where it is None.
     """
 
     staging: Path
     config: PrepareConfig
+    compute: Compute | None = None
 
     @contextmanager
     def greys(self, rows: Sequence[Row]) -> Iterator[GreysOf]:
@@ -60,12 +65,15 @@ class CopiesOnDisk:
             return None
         # PyTorch takes seconds to import.
         from ..model.device import choose_device
-        from ..model.features import embed, pretrained_embedder
+        from ..model.features import compute, embed, pretrained_embedder
 
         embedder = pretrained_embedder(BACKBONE, choose_device("auto"))
         known = [row.copy_sha256 or "" for row in rows]
         digests = known if all(known) else None
-        return embed(embedder, self._files(rows), cache_folder(), "the pictures", digests)
+        return embed(
+            embedder, self._files(rows), cache_folder(), "the pictures", digests,
+            self.compute or compute,
+        )  # fmt: skip
 
     def _files(self, rows: Sequence[Row]) -> Sequence[Path]:
         return _Copies(rows, self.staging, self.config)

@@ -9,11 +9,13 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from ..config import PrepareConfig
 from ..core.bundle import atomic_path
 from ..core.manifest import Row, is_dataset
 from ..core.names import safe_name
 from ..errors import StorageError, explain_os_error
 from .columns import amend
+from .shards import place_in_shards
 from .table import Rows
 
 STAGING = "images/.staging"
@@ -26,6 +28,24 @@ def refuse_strangers(out: Path) -> None:
             f"{out / 'dataset.json'} is of no data set that prepare wrote",
             hint="choose an empty or a new folder with --out",
         )
+
+
+def store_copies(
+    folder: Path, rows: Rows, names: Sequence[str], config: PrepareConfig
+) -> Sequence[Row]:
+    """Put the copies of kept pictures in their place, as files or in shards; drop the others.
+
+    `names` are the classes in order. Returns the rows, of shards in the order of the pictures.
+    """
+    if config.shards is None:
+        place_copies(folder, rows, config.format)
+        return rows
+    try:
+        placed = place_in_shards(folder, folder / STAGING, rows, names, config)
+        shutil.rmtree(folder / STAGING)
+    except OSError as error:
+        raise explain_os_error(error) from None
+    return placed
 
 
 def place_copies(folder: Path, rows: Rows, suffix: str) -> None:

@@ -4,8 +4,11 @@ const cardsOf = (item) => [...document.querySelectorAll(`.card[data-item="${item
 const itemOf = (card) => items[Number(card.dataset.item)];
 const address = (file) => file.split("/").map(encodeURIComponent).join("/");
 
+// Only the server can take a picture out of a shard; no other file's name holds a "#".
+const reachable = (file) => file && (location.protocol !== "file:" || !file.includes("#"));
+
 function picture(item) {
-  const source = item.file ? address(item.file) : item.thumb;
+  const source = reachable(item.file) ? address(item.file) : item.thumb;
   if (!source) return element("span", "none", "no picture");
   const image = element("img");
   image.loading = "lazy";

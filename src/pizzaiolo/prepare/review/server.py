@@ -9,23 +9,27 @@ from __future__ import annotations
 
 import shlex
 import socket
-from dataclasses import astuple
+from dataclasses import astuple, replace
+from mimetypes import guess_type
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from jinja2.utils import htmlsafe_json_dumps
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.types import Scope
 
 from ...config import PrepareConfig
 from ...console import note
 from ...core.manifest import is_dataset
 from ...core.service import run_app
-from ...errors import DatasetError, PizzaioloError, WorkError
+from ...core.shards import SHARD, find_place, read_place
+from ...errors import DatasetError, ImageError, PizzaioloError, WorkError
 from ..decisions import FILE, parse_decisions, read_decisions, write_decisions
 from .sheet import replay_command
 
@@ -95,8 +99,23 @@ def review_app(root: Path, token: str, command: str = "") -> FastAPI:
         note(f"{len(decisions)} decisions saved to {file}; apply them:\n  {replay}")
         return JSONResponse({"saved": len(decisions), "file": str(file), "command": replay})
 
-    app.mount(f"/{token}/images", StaticFiles(directory=root / "images"))
+    app.mount(f"/{token}/images", _Pictures(directory=root / "images"))
     return app
+
+
+class _Pictures(StaticFiles):
+    """The files below images/, and the pictures in its shards."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        place = find_place(path)
+        if place is None or self.directory is None or not SHARD.fullmatch(place.shard):
+            return await super().get_response(path, scope)
+        inside = replace(place, shard=str(Path(self.directory) / place.shard))
+        try:
+            data = await run_in_threadpool(read_place, inside)
+        except ImageError as error:
+            return _problem(404, error.message)
+        return Response(data, media_type=guess_type(place.name)[0])
 
 
 def _page(root: Path) -> str:

@@ -16,6 +16,7 @@ from ...config import PrepareConfig
 from ...core.labels import human
 from ...core.manifest import SPLITS, Dataset, Row
 from ...core.page import DECISIONS, page_script, thumbnail, write_page
+from ...core.shards import find_place
 from ..decisions import COLUMNS, Decision, source_labels
 from ..duplicates import groups_of
 from ..placement import leaks, look_alikes
@@ -226,10 +227,11 @@ class _Sheet:
         return self.copies.get(row.sha256) if row.reason == "exact_duplicate" else None
 
     def small(self, place: int) -> str | None:
-        """The small picture of a rejected file that has one."""
+        """The small picture of a rejected file that has one, or of one in a shard."""
         row = self.rows[place]
-        unseen = row.kept or row.phash is None or self.copy_of(row)
-        if unseen or row.path not in self.files or self.thumbnails >= MAX_THUMBNAILS:
+        inside = row.kept and find_place(row.file or "") is not None
+        unseen = row.kept or row.phash is None or self.copy_of(row) or row.path not in self.files
+        if (unseen and not inside) or self.thumbnails >= MAX_THUMBNAILS:
             return None
         self.thumbnails += 1
-        return thumbnail(self.files[row.path], SIDE)
+        return thumbnail(self.dataset.picture(row) if inside else self.files[row.path], SIDE)

@@ -11,11 +11,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from urllib.parse import unquote
 
 from ...config import PrepareConfig
 from ...console import log
 from ...core.image import SUFFIXES
 from ...core.manifest import is_dataset
+from ...core.stores import is_store
 from ...errors import SourceError, explain_os_error
 from ..candidate import Candidate, one_line, readable
 from ..columns import Some
@@ -99,6 +101,12 @@ class _Reader:
             from .hub import read_hub
 
             return read_hub(source, self.config, self.notes)
+        if source.startswith("file://"):
+            return self._files(Path(unquote(source.removeprefix("file://"))))
+        if is_store(source):
+            from .stores import read_store
+
+            return read_store(source, self.config, self.notes, self.prefix)
         if "://" in source:
             from .fetch import shown
 
@@ -130,7 +138,7 @@ class _Reader:
         raise SourceError(
             f"{path.name} is no folder, archive or table",
             hint="known: folders, .zip, .tar, .tar.gz, .tgz, .csv, .tsv, .jsonl, .parquet, "
-            "food101:NAME, hf:owner/name",
+            "food101:NAME, hf:owner/name, s3://BUCKET/FOLDER, gs://BUCKET/FOLDER",
         )
 
     def _output_in(self, source: Path) -> Path:
