@@ -13,7 +13,7 @@ from ..config import PrepareConfig, TrainConfig
 from ..errors import UsageError
 from ..flags import with_flags
 from ..step import loading
-from .root import JsonFlag, app, show
+from .root import JsonFlag, RayFlag, app, show
 
 MODELS_SHOWN = 40
 
@@ -36,7 +36,10 @@ def demo(
 @with_flags(PrepareConfig)
 def prepare(
     source: Annotated[
-        list[str], typer.Argument(help="folder, archive, table, food101:NAME or hf:owner/name")
+        list[str],
+        typer.Argument(
+            help="folder, archive, table, food101:NAME, hf:owner/name or s3://BUCKET/FOLDER"
+        ),
     ],
     config: PrepareConfig,
     out: Annotated[Path | None, typer.Option(help="folder of the DATASET")] = None,
@@ -49,10 +52,13 @@ def prepare(
     review: Annotated[
         bool, typer.Option("--review", help="then serve the review sheet on 127.0.0.1")
     ] = False,
+    ray: RayFlag = None,
     json: JsonFlag = False,
 ) -> None:
     """1. Collect, clean, deduplicate and split pictures into a DATASET, or check one."""
     if check:
+        if ray is not None:
+            raise UsageError("--check reads on this machine only", hint="leave out --ray")
         _check(source, out, json)
         return
     if out is None:
@@ -60,10 +66,15 @@ def prepare(
             "--out is missing: where the DATASET goes",
             hint=f"pizzaiolo prepare {source[0]} --out DATASET",
         )
-    from ..prepare.run import prepare as run_prepare
-
     given = [Path(s) if ":" not in s else s for s in source]
-    result = run_prepare(given, out, config, decisions)
+    if ray is not None:
+        from ..cluster.prepare import prepare as run_on_ray
+
+        result = run_on_ray(given, out, config, decisions, ray=ray)
+    else:
+        from ..prepare.run import prepare as run_prepare
+
+        result = run_prepare(given, out, config, decisions)
     show(result, json, _prepare_lines)
     if review:
         from ..prepare.review.server import serve_review
@@ -160,13 +171,28 @@ def train(
             help="draw training pictures as the network sees them, and stop", metavar="FILE"
         ),
     ] = None,
+    ray: RayFlag = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            help="with --ray: how many train together (default: one a GPU, else one a machine)",
+            min=1,
+        ),
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
     """3. Train a model; the result is its best epoch."""
+    if processes is not None and ray is None:
+        raise UsageError(
+            "--processes is for --ray",
+            hint=f"--ray local --processes {processes} uses this machine's cores",
+        )
     with loading():
         from ..train import run
 
     if show_batch is not None:
+        if ray is not None:
+            raise UsageError("--show-batch draws on this machine only", hint="leave out --ray")
         with console.prints_aside():
             run.show_batch(dataset, show_batch, config)
         console.say(f"Pictures {show_batch}")
@@ -176,7 +202,12 @@ def train(
             "--out is missing: where the RUN goes", hint=f"pizzaiolo train {dataset} --out RUN"
         )
     with console.prints_aside():
-        result = run.train(dataset, out, config, resume=resume)
+        if ray is None:
+            result = run.train(dataset, out, config, resume=resume)
+        else:
+            from ..cluster.train import train as run_on_ray
+
+            result = run_on_ray(dataset, out, config, ray=ray, processes=processes, resume=resume)
     if os.environ.get("RANK", "0") == "0":  # of several processes one speaks
         show(result, json, _train_lines)
 

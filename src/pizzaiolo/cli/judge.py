@@ -10,7 +10,7 @@ import typer
 from .. import console
 from ..config import EvaluateConfig, ImproveConfig
 from ..flags import with_flags
-from .root import CodeFlag, JsonFlag, app, show
+from .root import CodeFlag, JsonFlag, RayFlag, app, show
 
 SHOWN = 5  # pictures that only one of two models gets right
 
@@ -86,13 +86,19 @@ def improve(
         Path | None,
         typer.Option(help="folder of unlabelled photos: say which to label next"),
     ] = None,
+    ray: RayFlag = None,
     json: JsonFlag = False,
 ) -> None:
     """5. Search for better settings, and say what else would help."""
-    from ..improve.run import improve as run_improve
-
     with console.prints_aside():
-        result = run_improve(dataset, out, config, space=space, suggest=suggest)
+        if ray is None:
+            from ..improve.run import improve as run_improve
+
+            result = run_improve(dataset, out, config, space=space, suggest=suggest)
+        else:
+            from ..cluster.improve import improve as run_on_ray
+
+            result = run_on_ray(dataset, out, config, space=space, suggest=suggest, ray=ray)
     show(result, json, _improve_lines)
     if result["interrupted"]:
         raise typer.Exit(130)

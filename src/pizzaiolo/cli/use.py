@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,12 +15,12 @@ from .. import console
 from ..config import ExportConfig, ServeConfig
 from ..errors import UsageError
 from ..flags import with_flags
-from .root import CodeFlag, JsonFlag, LabelsFlag, ModelFlag, app, show
+from .root import CodeFlag, JsonFlag, LabelsFlag, ModelFlag, RayFlag, app, show
 
 if TYPE_CHECKING:
     from ..core.labels import Labels
-    from ..predict import Answer
-    from ..predict.job import Job, Totals
+    from ..predict import Answer, Predictor
+    from ..predict.job import Answering, Job, Totals
 
 DeviceFlag = Annotated[
     str,
@@ -153,6 +154,7 @@ def predict(
     copy_to: Annotated[
         Path | None, typer.Option(help="copy the pictures to a folder per verdict", metavar="DIR")
     ] = None,
+    ray: RayFlag = None,
 ) -> None:
     """7. Answer pictures: one verdict each, as a table, JSON, CSV, Parquet or folders."""
     from ..predict.job import Job, run_job
@@ -163,14 +165,36 @@ def predict(
     job = Job(tuple(inputs), csv, parquet, resume, sort, where, copy_to)
     job.check()
     with console.prints_aside():
-        predictor = load(model, code, device, labels.split(",") if labels else None)
+        names = labels.split(",") if labels else None
+        predictor = load(model, code, device if ray is None else _checked(device), names)
         stdin = sys.stdin.buffer if "-" in inputs else None
-        totals = run_job(predictor, job, _shown(job, json, predictor.labels), stdin)
+        with _answering(ray, predictor, (code, device, names or ())) as answering:
+            shown = _shown(job, json, predictor.labels)
+            totals = run_job(predictor, job, shown, stdin, answering)
     if where is not None:
         console.note(f"{totals.chosen:,} of {totals.pictures:,} pictures meet the condition")
     _tell(totals, quiet=json or csv == "-")
     if totals.failed:
         raise typer.Exit(1)
+
+
+def _checked(device: str) -> str:
+    """What this machine itself runs on while a cluster answers on `device`."""
+    from ..predict import check_device
+
+    check_device(device)
+    return "auto"
+
+
+def _answering(
+    ray: str | None, predictor: Predictor, asked: tuple[str | None, str, Sequence[str]]
+) -> AbstractContextManager[Answering | None]:
+    """What answers in the place of this machine: a cluster where one is named."""
+    if ray is None or predictor.path is None:
+        return nullcontext()
+    from ..cluster.predict import Model, answering_on
+
+    return answering_on(ray, Model.of(predictor.path, *asked))
 
 
 def _shown(job: Job, json: bool, labels: Labels) -> Callable[[Answer], None] | None:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from io import StringIO
 
 from ..console import log
-from ..errors import InputError, UsageError, WorkError, extras_explained
+from ..errors import InputError, PizzaioloError, UsageError, WorkError, extras_explained
 
 LOCAL = "local"
 WAIT = 20  # seconds for an address to answer
 QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DEDUP_LOGS": "1",
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # of what else Ray would print on stdout of lost workers
     "RAY_TQDM": "0",
     "RAY_TRAIN_ENABLE_STATE_TRACKING": "0",
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is told to anyone
@@ -60,6 +62,39 @@ def connected(address: str) -> Iterator[Cluster]:
     finally:
         with suppress(Exception):
             ray.shutdown()
+
+
+@contextmanager
+def loading_ray() -> Iterator[None]:
+    """Stands around imports of Ray's libraries, which warn of settings of their own."""
+    with extras_explained(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from ray.data import DataContext
+
+        DataContext.get_current()
+        yield
+
+
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Turn what Ray raises into one of our errors; one of ours from a worker comes as it was.
+
+    `what` is the work that failed.
+    """
+    from ray.exceptions import RayError, RayTaskError
+
+    try:
+        yield
+    except RayTaskError as error:
+        if isinstance(error.cause, PizzaioloError):
+            raise error.cause from None
+        why = f"{type(error.cause).__name__}: {error.cause}"
+        raise WorkError(f"{what} failed on a worker: {why[:300]}") from None
+    except RayError as error:
+        why = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise WorkError(
+            f"{what} failed on the cluster: {why[:300]}", hint="look at the cluster: ray status"
+        ) from None
 
 
 def _check(address: str) -> None:

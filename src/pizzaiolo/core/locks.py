@@ -1,13 +1,24 @@
-"""Files that processes lock: the system frees them however a process ends."""
+"""Files that processes lock: the system frees them however a process ends.
+
+On NFS they hold between machines too, with version 4, or with version 3 where lockd runs (Linux
+makes `flock` a lock of the server). A machine that vanishes keeps its locks until its lease is over
+with version 4 (90 seconds is usual), until it is back with version 3. Mounted with `nolock` or
+`local_lock`, each machine sees its own locks only. A file system without locks is an error.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from ..errors import StorageError
+
+HELD = (errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK)  # what a lock of another's raises
 
 if sys.platform == "win32":
     import msvcrt
@@ -26,14 +37,27 @@ def take(file: Path, wait: bool = True) -> int:
     """Lock a file, which is made where there is none; closing the handle frees it.
 
     Without `wait` raises `OSError` where another process, or another holder in this one, has it.
+    Raises `StorageError` where the file system knows no locks.
     """
     handle = os.open(file, os.O_RDWR | os.O_CREAT)
     try:
         _lock(handle, wait)
+    except OSError as error:
+        os.close(handle)
+        if error.errno in HELD:
+            raise
+        raise _no_locks(file, error) from None
     except BaseException:
         os.close(handle)
         raise
     return handle
+
+
+def _no_locks(file: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"{file} can't be locked: {error.strerror or error}",
+        hint="choose a folder on a file system with locks; NFS has them with version 4",
+    )
 
 
 @contextmanager
@@ -79,15 +103,20 @@ class Life:
 
 
 def is_alive(folder: Path, name: str) -> bool:
-    """Whether the process that has the sign `name` in `folder` still runs."""
+    """Whether the process that has the sign `name` in `folder` still runs.
+
+    Raises `StorageError` where the file system knows no locks.
+    """
     try:
         handle = os.open(folder / name, os.O_RDWR)
     except FileNotFoundError:
         return False
     try:
         _lock(handle, wait=False)
-    except OSError:
-        return True
+    except OSError as error:
+        if error.errno in HELD:
+            return True
+        raise _no_locks(folder / name, error) from None
     finally:
         os.close(handle)
     return False

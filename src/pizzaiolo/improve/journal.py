@@ -142,6 +142,15 @@ class Journal:
         running = [t for t in self._trials() if t.state == TrialState.RUNNING]
         return any(self._lives(t) and t.user_attrs["process"] != self.life.name for t in running)
 
+    def count(self) -> int:
+        """How many settings are finished: the default is one of them, soups are not."""
+        return sum("result" in t.user_attrs and SOUP not in t.user_attrs for t in self._trials())
+
+    def failed(self) -> dict[int, str]:
+        """The reasons why settings failed, by number."""
+        results = {t.number: t.user_attrs.get("result", {}) for t in self._trials()}
+        return {n: str(r["reason"]) for n, r in results.items() if r.get("state") == FAILED}
+
     def trials(self) -> list[Trial]:
         """What is finished, by number."""
         return [self._record(t) for t in self._trials() if "result" in t.user_attrs]
@@ -218,7 +227,7 @@ class Journal:
 
     def _lives(self, trial: FrozenTrial) -> bool:
         name = trial.user_attrs["process"]
-        return bool(name) and is_alive(self.lives, name)
+        return name == self.life.name or (bool(name) and is_alive(self.lives, name))
 
     def _settle(self, number: int) -> None:
         """Tell Optuna what the result says."""

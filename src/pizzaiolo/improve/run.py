@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import AbstractContextManager, closing
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..config import ImproveConfig, to_dict
-from ..console import log, progress
+from ..console import Advance, log, progress
 from ..core.bundle import write_text
 from ..core.locks import locked
 from ..core.manifest import Dataset
@@ -23,8 +24,9 @@ from .search import Search, take_part
 from .soup import add_soups
 from .space import Space
 from .study import open_study
-from .workers import Task, workers
+from .workers import Task, on_this_machine
 
+Crew = Callable[[Search, Task, Advance], None]
 TRIALS = 100  # that are searched where neither trials nor a timeout is given
 
 
@@ -35,6 +37,7 @@ def improve(
     *,
     space: Path | str | Space | None = None,
     suggest: Path | str | None = None,
+    crew: Crew = on_this_machine,
 ) -> dict[str, Any]:
     """Search for better settings of `train`, and say what else would help.
 
@@ -42,7 +45,8 @@ def improve(
     the train and the validation split that it had not learnt from, and compared with the default
     recipe on the same pictures. The winner is then trained into `out`/best and meets the test
     split once. Run again with the same `out`, it goes on; several processes may at once. `suggest`
-    is a folder of unlabelled photos: which of them to label next. Returns what `improve --json`
+    is a folder of unlabelled photos: which of them to label next. `crew` is who tries the settings,
+    this process and `config.workers` - 1 others unless it is given. Returns what `improve --json`
     prints; `interrupted` is True where Ctrl-C ended the search early.
     Raises `DatasetError`, `UsageError`, `InputError`, `WorkError` or `StorageError`.
     """
@@ -56,7 +60,7 @@ def improve(
     asked = space if isinstance(space, Space) else Space.read(space)
     folder = open_study(Path(out), data, asked, config)
     with closing(take_part(folder, data, asked, config)) as search:
-        interrupted = _search(search, data, config, clock, usual=space is None)
+        interrupted = _search(search, data, config, clock, crew, usual=space is None)
         ending = Ending(folder, data, config, search, Path(suggest) if suggest else None)
         with locked(folder / ".conclusion.lock"):
             result = conclude(ending, clock, interrupted)
@@ -70,7 +74,7 @@ def improve(
 
 
 def _search(
-    search: Search, data: Dataset, config: ImproveConfig, clock: Clock, usual: bool
+    search: Search, data: Dataset, config: ImproveConfig, clock: Clock, crew: Crew, usual: bool
 ) -> bool:
     """Try the default recipe, then settings; whether Ctrl-C ended it."""
     search.first()
@@ -78,8 +82,8 @@ def _search(
     search.deadline = clock.at(SEARCH)
     try:
         search.part = searched_part(search, config, usual)
-        with _others(search, data, config), progress("settings", config.trials) as advance:
-            search.run(advance)
+        with progress("settings", config.trials) as advance:
+            crew(search, _task(search, data, config), advance)
         add_soups(search, clock.at(PRICES))
     except KeyboardInterrupt:
         log.info("interrupted: what is finished is kept, the same command goes on")
@@ -88,17 +92,16 @@ def _search(
     return False
 
 
-def _others(search: Search, data: Dataset, config: ImproveConfig) -> AbstractContextManager[None]:
-    """The other processes of the search, while it runs."""
+def _task(search: Search, data: Dataset, config: ImproveConfig) -> Task:
+    """What other processes of the search are told."""
     left = None if search.deadline is None else search.deadline - time.monotonic()
-    task = Task(
+    return Task(
         study=str(search.journal.folder),
         dataset=str(data.root),
         settings=to_dict(config),
         leading=(search.part or search.journal.space).leading(),
         end=None if left is None else time.time() + left,
     )
-    return workers(task, config.workers - 1)
 
 
 def _check_tried(search: Search, config: ImproveConfig) -> None:

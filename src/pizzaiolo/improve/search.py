@@ -46,7 +46,7 @@ class Search:
     """One process's part in a search.
 
     `deadline` is by `time.monotonic`, `most` the number of settings that all processes try, `part`
-    where in the space they lie.
+    where in the space they lie, `stop` a file that ends the search when it appears.
     """
 
     journal: Journal
@@ -57,13 +57,15 @@ class Search:
     part: Space | None = None
     deadline: float | None = None
     most: int | None = None
+    stop: Path | None = None
     parent: int = field(default_factory=os.getppid)
 
     @property
     def over(self) -> bool:
-        """Whether the time is over, or the process that started this one is gone."""
+        """Whether the time is over, or it was ended, or who started this process is gone."""
         late = self.deadline is not None and monotonic() >= self.deadline
-        return late or os.getppid() != self.parent
+        ended = self.stop is not None and self.stop.exists()
+        return late or ended or os.getppid() != self.parent
 
     @cached_property
     def default(self) -> Trial:
@@ -94,18 +96,24 @@ class Search:
 
     def run(self, advance: Callable[[int, str], object] = lambda count, figures: None) -> None:
         """Try settings until the time is over or all are finished; `advance` hears of each."""
+        while self.step():
+            advance(1, self.standing())
+
+    def step(self) -> bool:
+        """Try one setting; False where the time is over or all are finished."""
         while not self.over:
             claim = self.journal.claim(self.part, self.most)
             if claim is None:
                 if not self.journal.others_try():
-                    return
+                    return False
                 sleep(WAIT)  # what they find belongs to the result
                 continue
             try:
                 self._try(claim)
             except OutOfTime:
-                return
-            advance(1, self._standing())
+                return False
+            return True
+        return False
 
     def study(self) -> Study:
         """All that is finished. Raises `WorkError` where every setting failed."""
@@ -190,7 +198,7 @@ class Search:
 
         return on_epoch
 
-    def _standing(self) -> str:
+    def standing(self) -> str:
         """The best so far, for the progress bar."""
         best = self.journal.best(-1, self.aim.better)
         return f"best {self.aim.name} {best.value:.4f}" if best and best.value is not None else ""

@@ -12,14 +12,17 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..config import ImproveConfig, from_dict
-from ..console import log, report_error, set_up_logging
+from ..console import Advance, log, report_error, set_up_logging
 from ..core.manifest import Dataset
 from ..errors import PizzaioloError
 from .space import Space
 from .study import SPACE
+
+if TYPE_CHECKING:
+    from .search import Search
 
 PATIENCE = 5.0  # seconds to end by itself, before it is interrupted and gives its trial back
 GRACE = 20.0  # seconds for an interrupted worker to end
@@ -38,6 +41,12 @@ class Task:
     settings: dict[str, Any]
     leading: dict[str, list[Any]]
     end: float | None
+
+
+def on_this_machine(search: Search, task: Task, advance: Advance) -> None:
+    """Search in this process and in `--workers` - 1 others."""
+    with workers(task, int(task.settings["workers"]) - 1):
+        search.run(advance)
 
 
 @contextmanager
@@ -69,19 +78,23 @@ def _end(worker: subprocess.Popen[bytes]) -> None:
         log.warning("a search process ended with code %d; what it tried is tried again", code)
 
 
-def main(task: Task) -> int:
-    """Search until the time is over; the exit code."""
+def join(task: Task) -> Search:
+    """The part that this process takes in a search."""
     from .search import take_part
 
-    set_up_logging()
-    config = from_dict(ImproveConfig, task.settings)
+    config, study = from_dict(ImproveConfig, task.settings), Path(task.study)
     deadline = None if task.end is None else time.monotonic() + task.end - time.time()
-    study = Path(task.study)
+    search = take_part(study, Dataset.open(task.dataset), Space.read(study / SPACE), config)
+    search.part = search.journal.space.narrowed(task.leading)
+    search.deadline = deadline
+    return search
+
+
+def main(task: Task) -> int:
+    """Search until the time is over; the exit code."""
+    set_up_logging()
     try:
-        search = take_part(study, Dataset.open(task.dataset), Space.read(study / SPACE), config)
-        search.part = search.journal.space.narrowed(task.leading)
-        search.deadline = deadline
-        with closing(search):
+        with closing(join(task)) as search:
             search.run()
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -10,23 +10,18 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import cached_property
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from ..console import log
 from ..core.openvino import compile_for_cpu, has_bf16
 from ..core.preprocess import Preprocess
 from .network import Normalise
-
-Pixels = NDArray[np.uint8]
-Features = NDArray[np.float32]
-Run = Callable[[Pixels], Features]
+from .session import Engine, Features, Pixels, Run, start_onnxruntime
 
 # Small batches keep the early feature maps inside the processor's cache. Measured on 2 cores with
 # EfficientNet-Lite0: 95 pictures a second as two workers with batches of 2, 62 as one worker with
@@ -39,25 +34,6 @@ MOST_BYTES = 400_000_000  # of weights that are converted; a conversion holds th
 # Relative to the norm: what an engine gives for test pictures lies no further from PyTorch's. That
 # the trace is right shows in fp32; far from photos, one colour say, bf16 is up to 0.25 off.
 TOLERANCE = {"onnxruntime": 1e-3, "openvino": 0.5}
-
-
-@dataclass(frozen=True)
-class Engine:
-    """Runs full batches: uint8 [batch, H, W, 3] -> embeddings float32 [batch, D]."""
-
-    batch: int
-    workers: int  # batches at once
-    run: Run
-
-    def run_some(self, pixels: Pixels) -> Features:
-        """At most a batch [N, H, W, 3] -> [N, D].
-
-        It is filled up first: a picture gets the same bits whatever stands beside it.
-        """
-        missing = self.batch - len(pixels)
-        return self.run(np.concatenate([pixels, np.repeat(pixels[-1:], missing, axis=0)]))[
-            : len(pixels)
-        ]
 
 
 class Engines:
@@ -87,6 +63,10 @@ class Engines:
             self._made[name] = self._make(name.split()[0])
         return self._made[name]
 
+    def graph_of(self, engine: Engine) -> bytes | None:
+        """The graph by which other processes compute the same (`session`); None for others."""
+        return self._graph if self._made.get(EXACT) is engine else None
+
     def _make(self, library: str) -> Engine | None:
         self.backbone.eval().to(self.device)
         if library == "torch":
@@ -95,8 +75,11 @@ class Engines:
             return None
         workers = torch.get_num_threads()
         try:
-            start = _start_openvino if library == "openvino" else _start_onnxruntime
-            run = start(self._graph, workers)
+            run = (
+                _start_openvino(self._graph, workers)
+                if library == "openvino"
+                else start_onnxruntime(self._graph)
+            )
             self._check(run, TOLERANCE[library])
         except Exception as error:  # the exporter and the engines wrap whatever goes wrong
             log.debug("the backbone runs without %s: %s", library, _first_line(error))
@@ -156,21 +139,6 @@ class Engines:
 
     def _bytes(self) -> int:
         return sum(t.numel() * t.element_size() for t in self.backbone.state_dict().values())
-
-
-def _start_onnxruntime(graph: bytes, workers: int) -> Run:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1  # workers run side by side
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-
-    def run(pixels: Pixels) -> Features:
-        features: Features = session.run(None, {"image": pixels})[0]
-        return features
-
-    return run
 
 
 def _start_openvino(graph: bytes, workers: int) -> Run:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -21,12 +21,14 @@ from torch import nn
 
 from ..console import progress
 from ..core.preprocess import Preprocess
+from ..core.shards import copy_bytes, shown
 from ..core.store import Store
 from ..errors import DatasetError, ImageError, explain_os_error
 from .backbones import create_backbone, preprocess_of
 from .device import one_thread
-from .engines import Engine, Engines, Features
+from .engines import Engines
 from .ensemble import Ensemble, Member
+from .session import Engine, Features
 
 KEY_BYTES, KEPT_AT_ONCE = 16, 256
 
@@ -72,20 +74,50 @@ class Embedder:
         return (perf_counter() - started) / (engine.batch * engine.workers)
 
 
+Compute = Callable[[Embedder, Engine, Sequence[Path], str], Generator[Features]]
+
+
+def compute(
+    embedder: Embedder, engine: Engine, files: Sequence[Path], what: str
+) -> Generator[Features]:
+    """The embedding [D] of each file, in order; each worker decodes a batch and runs it."""
+    stream = iter(files)
+    batches = iter(lambda: list(islice(stream, engine.batch)), [])
+    with (
+        # No worker waits for another at the end of every layer.
+        one_thread(embedder.device.type == "cpu"),
+        ThreadPoolExecutor(engine.workers) as pool,
+        progress(f"features of {what}", len(files)) as advance,
+    ):
+        # A few batches are under way at any time, however many files there are.
+        ahead = (pool.submit(_embed_batch, embedder, engine, batch) for batch in batches)
+        waiting = deque(islice(ahead, 2 * engine.workers))
+        try:
+            while waiting:
+                features = waiting.popleft().result()
+                waiting.extend(islice(ahead, 1))
+                yield from features
+                advance(len(features))
+        finally:
+            for batch in waiting:
+                batch.cancel()
+
+
 def embed(
     embedder: Embedder,
     files: Sequence[Path],
     cache: Path,
     what: str,
     digests: Sequence[str] | None = None,
+    compute: Compute = compute,
 ) -> Features:
     """The embeddings, float32 [N, D], of prepared pictures; known ones come from the cache.
 
     The cache holds each picture by its content, what looks at it and what computes that, so a data
     set that grew, or was split anew, is computed for the new pictures only, and all embeddings come
     from one engine. `digests` are the SHA-256 of the files' bytes in hexadecimal, where they are
-    known already: then only pictures that the cache lacks are read. Raises `DatasetError` naming a
-    picture that can't be read.
+    known already: then only pictures that the cache lacks are read. `compute` is who does it.
+    Raises `DatasetError` naming a picture that can't be read.
     """
     store = Store(cache / "features.sqlite")
     contents = [bytes.fromhex(d) for d in digests] if digests else [_content(f) for f in files]
@@ -96,7 +128,7 @@ def embed(
         first = {key: file for key, file in zip(keys, files, strict=True) if key not in found}
         engine = embedder.engines.make(name) if first else None
         if engine is not None:
-            with closing(_compute(embedder, engine, list(first.values()), what)) as computed:
+            with closing(compute(embedder, engine, list(first.values()), what)) as computed:
                 found.update(_kept(store, first, computed))
         if engine is not None or not first:
             return np.stack([found[key] for key in keys])
@@ -150,40 +182,16 @@ def read_pixels(file: Path, preprocess: Preprocess) -> NDArray[np.uint8]:
 
 def damaged(file: Path, error: ImageError) -> DatasetError:
     """The error for a prepared picture that can't be read any more."""
-    return DatasetError(f"{file} can't be read: {error.message}", hint="run prepare again")
+    return DatasetError(f"{shown(file)} can't be read: {error.message}", hint="run prepare again")
 
 
 def _content(file: Path) -> bytes:
     try:
-        return hashlib.sha256(file.read_bytes()).digest()
+        return hashlib.sha256(copy_bytes(file)).digest()
+    except ImageError as error:
+        raise damaged(file, error) from None
     except OSError as error:
         raise explain_os_error(error) from None
-
-
-def _compute(
-    embedder: Embedder, engine: Engine, files: Sequence[Path], what: str
-) -> Generator[Features]:
-    """The embedding [D] of each file, in order; each worker decodes a batch and runs it."""
-    stream = iter(files)
-    batches = iter(lambda: list(islice(stream, engine.batch)), [])
-    with (
-        # No worker waits for another at the end of every layer.
-        one_thread(embedder.device.type == "cpu"),
-        ThreadPoolExecutor(engine.workers) as pool,
-        progress(f"features of {what}", len(files)) as advance,
-    ):
-        # A few batches are under way at any time, however many files there are.
-        ahead = (pool.submit(_embed_batch, embedder, engine, batch) for batch in batches)
-        waiting = deque(islice(ahead, 2 * engine.workers))
-        try:
-            while waiting:
-                features = waiting.popleft().result()
-                waiting.extend(islice(ahead, 1))
-                yield from features
-                advance(len(features))
-        finally:
-            for batch in waiting:
-                batch.cancel()
 
 
 def _embed_batch(embedder: Embedder, engine: Engine, files: Sequence[Path]) -> Features:

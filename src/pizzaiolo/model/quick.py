@@ -15,9 +15,9 @@ from ..core.bundle import cache_folder
 from ..core.preprocess import Preprocess
 from .deployed import Deployed
 from .device import one_thread
-from .engines import Engine, Features, Pixels
 from .features import Embedder, embed_members
 from .network import Recogniser
+from .session import Engine, Features, Pixels
 
 
 class Quick:

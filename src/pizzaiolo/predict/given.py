@@ -14,10 +14,10 @@ from PIL import Image
 from ..core.image import Limits, check_sides, to_rgb, upright
 from ..core.preprocess import Preprocess
 from ..errors import ImageError
-from .sources import expand
+from .sources import expand, in_store
 
 Pixels = NDArray[np.uint8]
-Source = Path | str | bytes | bytearray | Image.Image | Pixels
+Source = os.PathLike[str] | str | bytes | bytearray | Image.Image | Pixels
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,20 @@ class Given:
         if self.file is None:
             return self
         try:
-            return replace(self, file=None, pixels=preprocess.load(self.file, limits))
+            return replace(
+                self, file=None, pixels=preprocess.load(_file(self.file, limits), limits)
+            )
         except ImageError as error:
             return replace(self, file=None, error=_said(error))
+
+
+def _file(file: Path | str | bytes, limits: Limits) -> Path | str | bytes:
+    """A file as it is, or the bytes of one in a store."""
+    if not isinstance(file, str) or not in_store(file):
+        return file
+    from ..core.stores import read
+
+    return read(file, limits.max_bytes)
 
 
 def take(source: object, preprocess: Preprocess, limits: Limits) -> Given:

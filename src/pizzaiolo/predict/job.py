@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from .order import Sorter
     from .parquet import Facts, ParquetRows
     from .place import Copier
+    from .sources import Place
     from .where import Condition
+
+    Answering = Callable[[Iterator[Place | None]], Iterator[Answer]]
 
 TOLD_EVERY = 30.0  # seconds, where no terminal shows the progress
 Take = Callable[[Answer], None]
@@ -100,21 +103,32 @@ def _check_pyarrow() -> None:
 
 
 def run_job(
-    predictor: Predictor, job: Job, show: Take | None, stdin: BinaryIO | None = None
+    predictor: Predictor,
+    job: Job,
+    show: Take | None,
+    stdin: BinaryIO | None = None,
+    answering: Answering | None = None,
 ) -> Totals:
     """Answer all pictures; `show` gets the chosen answers in the order that was asked for.
 
+    `answering` gives the answers in the place of the predictor, one for each picture in its order.
     A picture that can't be read never stops the others. Raises `InputError` for inputs without
     pictures, and `UsageError` for a wrong condition.
     """
-    return _Run(predictor, job, show, stdin).run()
+    return _Run(predictor, job, show, stdin, answering or predictor.predict_many).run()
 
 
 class _Run:
     def __init__(
-        self, predictor: Predictor, job: Job, show: Take | None, stdin: BinaryIO | None
+        self,
+        predictor: Predictor,
+        job: Job,
+        show: Take | None,
+        stdin: BinaryIO | None,
+        answering: Answering,
     ) -> None:
         self.predictor, self.job, self.show, self.stdin = predictor, job, show, stdin
+        self.answering = answering
         self.labels = predictor.labels
         self.where: Condition = lambda _: True
         if job.where is not None:
@@ -161,7 +175,7 @@ class _Run:
 
     def _answer(self, takers: Sequence[Take], total: int | None) -> None:
         with self._progress(total) as advance:
-            for answer in self.predictor.predict_many(self._pictures()):
+            for answer in self.answering(self._pictures()):
                 self._count(answer)
                 if self.where(answer):
                     self.totals.chosen += 1
@@ -175,7 +189,7 @@ class _Run:
         self.totals.failed += answer.error is not None
         self.totals.verdicts[answer.verdict or UNREADABLE] += 1
 
-    def _pictures(self) -> Iterator[Path | None]:
+    def _pictures(self) -> Iterator[Place | None]:
         """The pictures that are not answered yet."""
         for path in self._paths():
             if path is not None and self.parquet is not None:
@@ -186,7 +200,7 @@ class _Run:
                 self.facts.append(facts)
             yield path
 
-    def _paths(self) -> Iterator[Path | None]:
+    def _paths(self) -> Iterator[Place | None]:
         parts = (
             listed(lines_of(self.stdin), self.job.copy_to)
             if text == STDIN and self.stdin is not None

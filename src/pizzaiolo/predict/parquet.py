@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,9 +25,13 @@ from ..core.bundle import atomic_path
 from ..core.labels import Labels
 from ..core.locks import take
 from ..core.predictions import LABELS_KEY
+from ..core.stores import Stored
 from ..errors import InputError, UsageError
 from .answer import Answer
 from .rows import NUMBERS, columns, plain, row
+
+if TYPE_CHECKING:
+    from .sources import Place
 
 MODEL_KEY = b"pizzaiolo_model"  # of the file's metadata: the SHA-256 of the model file
 PART_ROWS, PART_SECONDS = 1000, 20.0  # what a killed job has to answer again, at most
@@ -44,8 +48,10 @@ class Facts:
     modified_ns: int | None
 
     @classmethod
-    def of(cls, path: Path) -> Facts:
+    def of(cls, path: Place) -> Facts:
         """The facts of a file; None where there is none."""
+        if isinstance(path, Stored):
+            return cls(path.size, path.modified_ns)
         try:
             status = path.stat()
         except (OSError, ValueError):
@@ -114,7 +120,7 @@ class ParquetRows:
         if found.names != self.schema.names:
             raise _stranger(file, f"it has the columns {', '.join(found.names)}"[:300])
 
-    def unanswered(self, path: Path) -> Facts | None:
+    def unanswered(self, path: Place) -> Facts | None:
         """What the file is now; None where it was answered as it is."""
         facts = Facts.of(path)
         return None if (path, facts) in self.known else facts
@@ -182,7 +188,7 @@ class Known:
         order = latest[np.argsort(found[latest])]
         self.keys, self.facts = found[order], together[order]
 
-    def __contains__(self, picture: tuple[Path, Facts]) -> bool:
+    def __contains__(self, picture: tuple[Place, Facts]) -> bool:
         path, facts = picture
         key = _keys([plain(str(path))])
         place = int(np.searchsorted(self.keys, key)[0])

@@ -7,12 +7,14 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..core.labels import NOT_SURE, Labels
 from ..core.names import safe_name
-from ..errors import UsageError, explain_os_error
+from ..core.stores import is_store, read
+from ..errors import ImageError, UsageError, explain_os_error
 from .answer import Answer
 
 UNSURE, UNREADABLE = "not_sure", "unreadable"
@@ -45,10 +47,13 @@ class Copier:
 
         Raises `StorageError` where the folder can't be written.
         """
-        source = Path(answer.path or "")
-        if not _can_be_read(source):
-            self.lost += 1
-            return
+        with _at_hand(answer.path or "") as source:
+            if source is None:
+                self.lost += 1
+            else:
+                self._add(answer, source)
+
+    def _add(self, answer: Answer, source: Path) -> None:
         place = self._place(answer)
         try:
             (self.folder / place).mkdir(parents=True, exist_ok=True)
@@ -84,6 +89,23 @@ def class_folders(names: Iterable[str]) -> dict[str, str]:
         taken.add(folder.casefold())
         chosen[name] = folder
     return chosen
+
+
+@contextmanager
+def _at_hand(path: str) -> Iterator[Path | None]:
+    """The picture as a file, fetched where it lies in a store; None where it can't be read."""
+    if not is_store(path):
+        source = Path(path)
+        yield source if _can_be_read(source) else None
+        return
+    with tempfile.TemporaryDirectory(prefix="pizzaiolo-") as folder:
+        fetched = Path(folder) / path.rpartition("/")[2]
+        try:
+            fetched.write_bytes(read(path))
+        except ImageError:
+            yield None
+        else:
+            yield fetched
 
 
 def _can_be_read(path: Path) -> bool:

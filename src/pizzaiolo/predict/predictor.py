@@ -23,6 +23,7 @@ from ..core.card import Card
 from ..core.cards import check_labels
 from ..core.image import Limits
 from ..core.novelty import Novelty
+from ..core.shards import shown
 from ..errors import DatasetError
 from .answer import Answer
 from .devices import check_device, cores
@@ -218,7 +219,8 @@ def _seen(
 ) -> tuple[NDArray[np.float64], Embedding]:
     if answer.probabilities is None:
         why = answer.error["message"] if answer.error else "no answer"
-        raise DatasetError(f"{answer.path} can't be read: {why}", hint="run prepare again")
+        path = shown(answer.path or "a picture")
+        raise DatasetError(f"{path} can't be read: {why}", hint="run prepare again")
     return np.array([answer.probabilities[name] for name in labels.names]), embedding
 
 

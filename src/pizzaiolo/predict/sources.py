@@ -1,4 +1,4 @@
-"""Which pictures are meant: files, folders, globs and lists on stdin, one after the other.
+"""Which pictures are meant: files, folders, globs, stores and lists on stdin, one after the other.
 
 Nothing is collected: of a folder tree only the names of the folders on the way are in memory.
 """
@@ -9,18 +9,24 @@ import os
 import select
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from ..console import log
 from ..core.image import SUFFIXES
 from ..errors import InputError
 
+if TYPE_CHECKING:
+    from ..core.stores import Stored
+
+    # Where a picture lies: on this machine, or in an object store.
+    Place: TypeAlias = Path | Stored
+
 STDIN = "-"
 _CHUNK = 1 << 16  # bytes read at once from stdin
 
 
-def expand(inputs: Iterable[str], without: Path | None = None) -> Iterator[Path]:
-    """Pictures behind the arguments: files as they are, folders and globs searched, sorted.
+def expand(inputs: Iterable[str], without: Path | None = None) -> Iterator[Place]:
+    """Pictures behind the arguments: files as they are, folders, globs and stores searched, sorted.
 
     What lies in the folder `without` is left out. Raises `InputError` for an empty name and for
     a folder or glob without pictures.
@@ -38,7 +44,7 @@ def expand(inputs: Iterable[str], without: Path | None = None) -> Iterator[Path]
             )
 
 
-def listed(lines: Iterable[bytes | None], without: Path | None = None) -> Iterator[Path | None]:
+def listed(lines: Iterable[bytes | None], without: Path | None = None) -> Iterator[Place | None]:
     """Pictures behind the lines of a list, as `expand` finds them, and None where more is to come.
 
     A line that leads to no picture stays as it is, so that it gets its answer. Raises
@@ -56,7 +62,7 @@ def listed(lines: Iterable[bytes | None], without: Path | None = None) -> Iterat
                 found = True
                 yield path
             if not found:
-                yield Path(text)
+                yield _lost(text)
     if empty:
         raise InputError("the list on stdin names no picture", hint="expected one path a line")
 
@@ -88,10 +94,12 @@ def _ready(handle: int) -> bool:
         return False
 
 
-def _search(text: str, without: Path | None) -> Iterator[Path]:
+def _search(text: str, without: Path | None) -> Iterator[Place]:
     from glob import glob
 
-    if os.path.isdir(text):
+    if in_store(text):
+        yield from _stored(text)
+    elif os.path.isdir(text):
         yield from _walk(Path(text), without)
     elif any(c in text for c in "*?[") and not os.path.exists(text):
         inside = os.path.join(os.path.realpath(without), "") if without else None
@@ -100,6 +108,36 @@ def _search(text: str, without: Path | None) -> Iterator[Path]:
                 yield Path(name)
     else:
         yield Path(text)
+
+
+def in_store(text: str) -> bool:
+    """Whether a picture's name is its address in a store."""
+    if "://" not in text:  # what knows of stores is loaded for those who ask for one
+        return False
+    from ..core.stores import is_store
+
+    return is_store(text)
+
+
+def _lost(text: str) -> Place:
+    """A place where nothing is, to be answered."""
+    if not in_store(text):
+        return Path(text)
+    from ..core.stores import Stored
+
+    return Stored(text)
+
+
+def _stored(uri: str) -> Iterator[Place]:
+    """What lies in a store; a picture that isn't there stays to be answered."""
+    from ..core.stores import listing
+
+    found = False
+    for picture in listing(uri):
+        found = True
+        yield picture
+    if not found and os.path.splitext(uri)[1].lower() in SUFFIXES:
+        yield _lost(uri)
 
 
 def _walk(folder: Path, without: Path | None) -> Iterator[Path]:

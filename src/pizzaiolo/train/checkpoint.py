@@ -22,7 +22,7 @@ from ..core.bundle import save_tensors
 from ..errors import InputError, UsageError
 from ..model.torchvision_fix import timm
 from .augment import seeded
-from .parallel import from_main, is_main, process_index, processes
+from .parallel import all_alike, from_main, is_main, process_index, processes
 
 FILE = "last.ckpt"
 FREE = ("workers", "checkpoint_seconds")  # settings that leave the bits as they are
@@ -77,7 +77,7 @@ class Checkpoints:
         if not resume:
             if is_main():
                 path.unlink(missing_ok=True)
-        elif path.is_file():
+        elif all_alike(path.is_file()):
             self.found = read_checkpoint(path)
             check_identity(self.found["identity"], self.identity, path)
             self.notes = self.found["notes"]

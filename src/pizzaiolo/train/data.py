@@ -18,10 +18,11 @@ from torch.utils.data import Dataset as TorchDataset
 from ..config import TrainConfig
 from ..core.manifest import Dataset, Row
 from ..core.preprocess import Preprocess
+from ..core.shards import Layout, absent, shown
 from ..errors import DatasetError, PizzaioloError, WorkError
 from ..model.network import Normalise
 from .augment import Transform, evaluation_transform, seeded, training_transform
-from .sampling import EpochSampler
+from .sampling import EpochSampler, Stream
 
 Batch = tuple[Tensor, Tensor]
 NAMED = 5  # classes that an error names
@@ -50,10 +51,10 @@ def load_split(dataset: Dataset, name: str) -> Split:
             hint="prepare the data set again with more pictures or other --ratios",
         )
     files = tuple(dataset.picture(row) for row in rows)
-    gone = [file for file in files if not file.is_file()]
+    gone = absent(files)
     if gone:
         raise DatasetError(
-            f"{len(gone)} pictures of the data set are missing, the first is {gone[0]}",
+            f"{len(gone)} pictures of the data set are missing, the first is {shown(gone[0])}",
             hint="run prepare again",
         )
     return Split(files, tuple(places[row.label] for row in rows))
@@ -83,6 +84,13 @@ class Files:
     def __getitem__(self, index: int) -> Path:
         start = self.ends[index - 1] if index else 0
         return Path(os.fsdecode(self.text[start : self.ends[index]].tobytes()))
+
+    def names(self) -> Iterator[str]:
+        """The paths as texts, one after the other: faster than by their places."""
+        text, start = self.text.tobytes(), 0
+        for end in self.ends.tolist():
+            yield os.fsdecode(text[start:end])
+            start = end
 
 
 class Drawn(TorchDataset[Batch | PizzaioloError]):
@@ -212,15 +220,21 @@ def batches(
     workers: int = 0,
     weights: Tensor | None = None,
     device: torch.device = Loader.device,
+    buffer: int = TrainConfig.shuffle_buffer,
 ) -> Loader:
     """Mini-batches on a device; drawn anew each epoch in training, in order elsewhere.
 
-    `weights` (float [N]) draws each picture in proportion, with replacement. A last batch of one
+    `weights` (float [N]) draws each picture in proportion, with replacement. Pictures that lie in
+    shards are streamed in training: `buffer` of them are shuffled at a time. A last batch of one
     is dropped in training: BatchNorm has no variance of one picture.
     """
     sampler, drawn = None, isinstance(data, Drawn)
     if shuffle_seed is not None:
-        sampler = EpochSampler(len(data), shuffle_seed, weights=weights, number_repeats=drawn)
+        layout = Layout.of(data.files.names()) if isinstance(data, Pictures) else None
+        stream = Stream(layout, buffer) if layout else None
+        sampler = EpochSampler(
+            len(data), shuffle_seed, weights=weights, number_repeats=drawn, stream=stream
+        )
     loader = Loader(
         data,
         batch_size=size,

@@ -37,7 +37,7 @@ def filled(
 BY_STEPS = (
     "epochs", "batch_size", "optimizer", "lr", "find_lr", "backbone_lr_factor", "schedule",
     "warmup", "momentum", "weight_decay", "clip_grad", "ema", "augment", "mixup", "cutmix",
-    "erase", "dropout", "drop_path", "patience",
+    "erase", "dropout", "drop_path", "patience", "shuffle_buffer",
 )  # fmt: skip
 
 

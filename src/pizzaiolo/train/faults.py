@@ -6,6 +6,7 @@ import gc
 from collections.abc import Callable
 from pathlib import Path
 
+from ..core.shards import shown
 from ..errors import WorkError
 from .data import Loader
 
@@ -18,7 +19,9 @@ def batch_names(loader: Loader, epoch: int, batch: int) -> list[str]:
     for number, places in enumerate(loader.batch_sampler or ()):
         if number == batch:
             files = getattr(loader.dataset, "files", None)
-            return [Path(files[p % len(files)]).name if files else f"row {p}" for p in places]
+            return [
+                Path(shown(files[p % len(files)])).name if files else f"row {p}" for p in places
+            ]
     return []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -22,6 +23,7 @@ from .faults import not_a_score
 from .job import Job
 from .linear import STRENGTHS, Candidate, Features, path
 from .loss import make_loss
+from .parallel import divided
 from .plan import Epoch, Fit
 from .scores import score
 
@@ -64,9 +66,10 @@ def embedder_of(definition: Definition, config: TrainConfig, device: torch.devic
 def _embedded(job: Job) -> tuple[Features, Features]:
     """Embeddings [N, D] of the training and the validation pictures."""
     embedder = embedder_of(job.definition, job.config, job.device)
+    look = partial(embed_members, embedder, cache=job.cache)
     training, validation = (
         Features(
-            torch.from_numpy(embed_members(embedder, split.files, job.cache, name)),
+            torch.from_numpy(divided(split.files, partial(look, what=name))),
             torch.tensor(split.targets),
         )
         for split, name in ((job.training, "train"), (job.validation, "validation"))

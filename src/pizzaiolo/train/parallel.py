@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import atexit
 import os
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from ..errors import UsageError
+from ..errors import UsageError, WorkError
 from .data import Loader
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
+T = TypeVar("T")
+Rows = NDArray[np.float32]
 PRECISIONS = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 
 
@@ -76,6 +84,33 @@ def of_each(value: Any) -> list[Any]:
     return values
 
 
+def all_alike(value: bool) -> bool:
+    """Whether the value, the same in every process, is true.
+
+    Raises `WorkError` where they differ: a file that some of them don't see.
+    """
+    values = of_each(value)
+    if len(set(values)) > 1:
+        raise WorkError(
+            "not every process sees the RUN's folder as it is",
+            hint="choose an --out that all machines share",
+        )
+    return value
+
+
+def divided(items: Sequence[T], compute: Callable[[Sequence[T]], Rows]) -> Rows:
+    """What `compute` gives for all items, float32 [N, D]: each process works on its share."""
+    count, index = processes(), process_index()
+    if count == 1:
+        return compute(items)
+    most = -(-len(items) // count)
+    own = torch.from_numpy(compute(items[index::count] or items[:1]))
+    filled = torch.cat([own, own[-1:].expand(most - len(own), -1)])
+    parts = [torch.empty_like(filled) for _ in range(count)]
+    torch.distributed.all_gather(parts, filled)
+    return torch.stack(parts, 1).flatten(0, 1)[: len(items)].numpy()
+
+
 def make_accelerator(device: torch.device, precision: str) -> Accelerator:
     """Accelerate for a network that lies on `device`.
 
@@ -111,9 +146,7 @@ def share(loader: Loader) -> Loader:
     count = processes()
     if count == 1:
         return loader
-    from accelerate.data_loader import BatchSamplerShard
-
-    batches: Any = BatchSamplerShard(loader.batch_sampler, count, process_index())
+    batches: Any = Share(loader.batch_sampler, count, process_index())
     part = Loader(
         loader.dataset,
         batch_sampler=batches,
@@ -126,3 +159,48 @@ def share(loader: Loader) -> Loader:
     )
     part.device, part.normalise = loader.device, loader.normalise
     return part
+
+
+class Share:
+    """Every n-th batch of an epoch, as many for each process, also where it goes on midway."""
+
+    def __init__(self, batches: Any, count: int, index: int) -> None:
+        from accelerate.data_loader import BatchSamplerShard
+
+        self.batches, self.count = batches, count
+        self.part = partial(BatchSamplerShard, num_processes=count, process_index=index)
+
+    def __len__(self) -> int:
+        return len(self.part(self.batches))
+
+    def __iter__(self) -> Iterator[list[int]]:
+        sampler = self.batches.sampler
+        start = getattr(sampler, "start", 0)
+        if not start:
+            return iter(self.part(self.batches))
+        sampler.start = 0
+        first = list(islice(self.batches, self.count))
+        sampler.start = start
+        # What comes first in the epoch stands first here too, for the end may go round to it.
+        return islice(iter(self.part(Midway(self.batches, first))), 1, None)
+
+
+@dataclass(frozen=True)
+class Midway:
+    """The `first` batches of an epoch, and all those from where it goes on."""
+
+    batches: Any
+    first: list[list[int]]
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return chain(self.first, self.batches)
+
+    @property
+    def batch_size(self) -> int:
+        """Pictures in a batch."""
+        return int(self.batches.batch_size)
+
+    @property
+    def drop_last(self) -> bool:
+        """Whether an end that is too short is left out."""
+        return bool(self.batches.drop_last)

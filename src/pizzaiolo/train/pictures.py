@@ -104,9 +104,11 @@ def _loaders(job: Job) -> tuple[Loader, Loader]:
     training = training_pictures(job.training, preprocess, config)
     validation = evaluation_pictures(job.validation, preprocess)
     common: dict[str, Any] = {"workers": config.workers, "device": job.device}
-    weights = job.sampling_weights()
+    drawn: dict[str, Any] = {
+        "weights": job.sampling_weights(), "buffer": config.shuffle_buffer,
+    }  # fmt: skip
     return (
-        batches(training, config.batch_size, shuffle_seed=config.seed, weights=weights, **common),
+        batches(training, config.batch_size, shuffle_seed=config.seed, **drawn, **common),
         batches(validation, VALIDATION_BATCH, shuffle_seed=None, **common),
     )
 

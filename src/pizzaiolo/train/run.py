@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,13 +26,15 @@ from .data import Split, load_split
 from .defaults import affordable, filled, unused
 from .job import Job
 from .optim import check_optimizer
-from .parallel import is_main, own_device, processes, wait_for_all
-from .plan import Fit
+from .parallel import all_alike, is_main, own_device, processes, wait_for_all
+from .plan import Epoch, Fit
 from .recipes import RECIPES
 from .record import TensorBoard, finished_run, make_card, quality_of, summarise, write_run
 from .sampling import class_counts
 from .show import batch_grid
 from .show import show_batch as write_batch
+
+OnEpoch = Callable[[Epoch], None]
 
 
 @dataclass(frozen=True)
@@ -56,24 +58,27 @@ def train(
     network: nn.Module | None = None,
     *,
     resume: bool = False,
+    on_epoch: OnEpoch = lambda epoch: None,
 ) -> dict[str, Any]:
     """Train a model on the train split and keep the epoch that is best on the validation split.
 
     `network` is your own `nn.Module` (float [N, 3, H, W] -> logits [N, C]) in place of
     `config.model`. `resume` goes on where a training into `out` was cut off, to the same bits as
-    if it had not been; without anything to resume it starts afresh. Returns what `train --json`
+    if it had not been; without anything to resume it starts afresh. `on_epoch` hears of every epoch
+    (of recipe head: of every layer that is tried). Returns what `train --json`
     prints; RUN/model.pt holds the best epoch.
     Raises `DatasetError`, `UsageError`, `InputError`, `WorkError` or `StorageError`.
     """
     started, run = time.monotonic(), Path(out)
     ready = _set_up(dataset, config, network, run if resume else None)
     marks = identity(ready.config, ready.data.fingerprint, ready.definition.network, ready.device)
-    if resume and (earlier := finished_run(run, marks)) is not None:
+    earlier = finished_run(run, marks) if resume else None
+    if all_alike(earlier is not None) and earlier is not None:
         log.info("the training in %s is finished, there is nothing to resume", run)
         return earlier
     with _run_folder(run) as folder:
         checkpoints = Checkpoints(folder / FILE, marks, ready.config.checkpoint_seconds, resume)
-        result = _fit(ready, folder, checkpoints, started)
+        result = _fit(ready, folder, checkpoints, started, on_epoch)
         summary = _write(ready, folder, run, result, marks, started)
     wait_for_all()
     return summary
@@ -180,12 +185,19 @@ def _run_folder(run: Path) -> Iterator[Path]:
         yield run / UNFINISHED
 
 
-def _fit(ready: SetUp, folder: Path, checkpoints: Checkpoints, started: float) -> Fit:
+def _fit(
+    ready: SetUp, folder: Path, checkpoints: Checkpoints, started: float, on_epoch: OnEpoch
+) -> Fit:
     config, definition = ready.config, ready.definition
     with TensorBoard(folder / "tensorboard" if is_main() else None) as board:
+
+        def heard(epoch: Epoch) -> None:
+            board.add(epoch)
+            on_epoch(epoch)
+
         job = Job(
             definition, config, ready.training, ready.validation, ready.device, cache_folder(),
-            board.add, checkpoints, folder, _deadline(config, started),
+            heard, checkpoints, folder, _deadline(config, started),
         )  # fmt: skip
         if config.recipe != "head" and is_main():
             names = ready.data.labels.names
