@@ -52,23 +52,25 @@ def watched(
     """
     found: list[T] = []
     faults: list[BaseException] = []
+    done = threading.Event()  # Thread.join counts a thread as ended where Ctrl-C interrupts it
 
     def run() -> None:
         try:
             found.append(work())
         except BaseException as error:
             faults.append(error)
+        finally:
+            done.set()
 
-    thread = threading.Thread(target=run, daemon=True)
     with redirect_stdout(StringIO()):
-        thread.start()
+        threading.Thread(target=run, daemon=True).start()
         try:
-            while thread.is_alive():
-                thread.join(LOOK)
+            while not done.wait(LOOK):
                 look()
+            look()
         except BaseException:
             end()
-            thread.join(grace)
+            done.wait(grace)
             raise
     for fault in faults:
         raise fault
