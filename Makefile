@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test slow lint format clean
+.PHONY: demo test slow lint audit format clean
 
 demo: $(VENV)/.train  ## the whole workflow on rendered pictures, offline after installation
 	$(BIN)/pizzaiolo demo --out demo-out
@@ -14,6 +14,9 @@ test: lint  ## everything but the slow and GPU tests, a file at a time in each o
 
 slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow
+
+audit: $(VENV)/.dev  ## known vulnerabilities of the pinned dependencies
+	$(BIN)/python .ci/audit constraints.txt
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check src tests benchmarks

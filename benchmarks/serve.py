@@ -1,13 +1,14 @@
 """The service under load, against plain FastAPI + PyTorch, LitServe and BentoML, and the limit.
 
     python benchmarks/serve.py [--seconds 10] [--connections 1,8,32,128] [--peers all|none|A,B]
-                               [--long [--requests 100000]]
+                               [--faults | --long [--requests 100000]]
 
 One photo of the flagship set is posted as a form by the same load generator (`load.sh` of
 PIZZAIOLO_PEERS, which needs hey) to each service in turn, with the same EfficientNet-Lite0. Peers
 run from PEERS_HOME as their documentation starts them, and with channels_last switched on. The
 limit is what decoding and inference alone allow on the cores, in this process. `--long`: 100,000
-requests of good and bad pictures, and how the memory grows.
+requests of good and bad pictures, and how the memory grows. `--faults`: what becomes of requests
+when the service is stopped or loses a worker under load, and of too many.
 """
 
 from __future__ import annotations
@@ -27,11 +28,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import httpx
 from common import PEERS, ROOT, header, peer_python, photos
+from serve_faults import beyond, killed, stopped
 
 import pizzaiolo
 from pizzaiolo.starter import starter_file
@@ -202,21 +205,53 @@ def long(folder: Path, count: int) -> None:
     (server,) = servers("none", folder)
     data = photo().read_bytes()
     bodies = [data] * (BAD - 1) + [data[: len(data) // 2]]
-    with running(server) as (address, pid, _), httpx.Client(timeout=60) as client:
+    with running(server) as (address, pid, _), httpx.Client(timeout=900) as client:
 
         def ask(number: int) -> int:
             body = bodies[number % BAD]
             return client.post(address + server.path, content=body).status_code
 
-        sizes = []
+        sizes, codes, step = list[float](), set[int](), max(1, count // 10)
+        starts = sorted({0, min(1000, count), *range(step, count, step), count})
         with ThreadPoolExecutor(8) as pool:
-            for part in (range(1000), range(1000, count)):
-                codes = set(pool.map(ask, part))
+            for start, end in pairwise(starts):
+                codes |= set(pool.map(ask, range(start, end)))
                 sizes.append(megabytes(pid))
+                print(f"  after {end:>7,}: {sizes[-1]:.0f} MB", flush=True)
         print(
-            f"{count:,} requests: {sizes[0]:.0f} MB after the first thousand, {sizes[1]:.0f} MB in "
-            f"the end ({sizes[1] - sizes[0]:+.0f}, {GROWN:.0f} is allowed); answers {sorted(codes)}"
+            f"{count:,} requests: from {sizes[0]:.0f} MB after the first thousand to "
+            f"{sizes[-1]:.0f} MB ({sizes[-1] - sizes[0]:+.0f}, {GROWN:.0f} is allowed); answers "
+            f"{sorted(codes)}"
         )
+
+
+@contextmanager
+def logged(folder: Path, *flags: str) -> Iterator[tuple[str, subprocess.Popen[bytes], Path]]:
+    """Our service, its process and its access log."""
+    log = folder / "log"
+    with log.open("wb") as file:
+        command = [sys.executable, "-m", "pizzaiolo", "serve", "--port", "0", "--access-log"]
+        child = subprocess.Popen([*command, *flags], stdout=file, stderr=file)
+        while not (said := re.search(r"http://\S+", log.read_text())):
+            time.sleep(0.05)
+        try:
+            wait(f"{said[0]}/v1/predict", child)
+            yield said[0], child, log
+        finally:
+            child.terminate()
+            child.wait(30)
+
+
+def faults(folder: Path, seconds: int) -> None:
+    """Stops, a death and a storm."""
+    data = photo().read_bytes()
+    for flags in ((), ("--workers", "2")):
+        with logged(folder, *flags) as (address, child, log):
+            stopped(address, child, log, data)
+    with logged(folder, "--workers", "2") as (address, child, log):
+        killed(address, child, log, data)
+    with logged(folder) as (address, _, _):
+        beyond(address, photo(), seconds)
 
 
 def main() -> None:
@@ -225,12 +260,15 @@ def main() -> None:
     parser.add_argument("--connections", default="1,8,32,128")
     parser.add_argument("--peers", default="all")
     parser.add_argument("--long", action="store_true")
+    parser.add_argument("--faults", action="store_true")
     parser.add_argument("--requests", type=int, default=100_000)
     given = parser.parse_args()
     header()
     with tempfile.TemporaryDirectory() as folder:
         if given.long:
             long(Path(folder), given.requests)
+        elif given.faults:
+            faults(Path(folder), given.seconds)
         else:
             compare(given, Path(folder))
 

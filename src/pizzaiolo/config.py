@@ -29,6 +29,12 @@ class PrepareConfig(Config):
     size: int = option(256, "short side of the written copies, pixels", low=32, high=4096)
     format: str = option("jpg", "file format of the copies", choices=("jpg", "png"))
     quality: int = option(95, "JPEG quality of the copies", low=50, high=100)
+    shards: str | None = option(
+        None,
+        "write the copies into a few large files instead of a file each",
+        choices=("webdataset", "parquet"),
+    )
+    shard_mb: int = option(256, "megabytes of pictures in a shard, at most", low=1, high=100_000)
     ratios: tuple[float, ...] = option((0.7, 0.15, 0.15), "shares of train, validation and test")
     seed: int = option(0, "seed of the split", low=0, high=MAX_SEED)
     exact_split: bool = option(
@@ -160,6 +166,9 @@ class TrainConfig(Config):
     dropout: float = option(0.0, "dropout before the last layer", low=0.0, high=0.95)
     drop_path: float = option(0.0, "stochastic depth of the backbone", low=0.0, high=0.95)
     patience: int = option(8, "stop after so many epochs without improvement", low=1)
+    shuffle_buffer: int = option(
+        10_000, "pictures of a sharded data set that are shuffled at a time", low=1
+    )
     size: int | None = option(None, "input side, pixels (default: the model's own)", low=32)
     resize_mode: str | None = option(
         None,
@@ -278,6 +287,9 @@ class ServeConfig(Config):
     )
     queue: int = option(64, "requests that may wait; more get 503", low=0)
     timeout: float = option(30.0, "a request that waits longer gets 503, seconds", low=0.0)
+    max_wait: float = option(
+        0.8, "a request that would have to wait longer gets 503 at once, seconds", low=0.0
+    )
     upload_timeout: float = option(
         60.0, "a request that takes longer to arrive gets 408, seconds", low=0.1
     )
@@ -299,6 +311,10 @@ class ServeConfig(Config):
         None, "folder for pictures that people correct, in a folder of each class"
     )
     feedback_mb: int = option(1000, "most of them, megabytes", low=1)
+    proof: str | None = option(
+        None, "folder of pictures, in a folder of each class, that a new model has to answer as "
+        "well as the old one",
+    )  # fmt: skip
     access_log: bool = option(False, "tell every request on stderr, as a line of JSON")
 
 

@@ -90,8 +90,8 @@ def track(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T
 
 
 def note(message: str) -> None:
-    """A line for people on stderr."""
-    print(message, file=sys.stderr)
+    """A line for people on stderr, in one write: those of several processes stay apart."""
+    print(f"{message}\n", end="", file=sys.stderr)
 
 
 @contextmanager

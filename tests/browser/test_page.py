@@ -14,6 +14,7 @@ from pizzaiolo.starter import load
 
 Visit = Callable[..., AbstractContextManager[Any]]
 PHONE = (390, 844)
+REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -162,3 +163,57 @@ def test_the_keyboard_reaches_the_button_and_shows_it(visit: Visit, address: str
         assert page.evaluate("document.activeElement.id") == "files"
         outline = "getComputedStyle(document.querySelector('.button')).outlineStyle"
         assert page.evaluate(outline) == "solid"
+
+
+def test_a_person_sees_and_hears_what_the_model_looked_at(
+    visit: Visit, address: str, pizza_file: Path
+) -> None:
+    with visit(address) as page:
+        page.set_input_files("#files", pizza_file)
+        card = answered(page)
+        card.locator(".look summary").focus()
+        page.keyboard.press("Enter")
+        card.locator(".look figure").wait_for(timeout=30_000)
+        drawn = card.locator(".look img")
+        assert drawn.evaluate("(image) => image.decode().then(() => image.naturalWidth)") == 224
+        said = card.locator(".look figcaption").inner_text()
+        assert "speak for" in said or "speaks for" in said
+        assert page.locator("[role=status]").text_content() == said
+        page.keyboard.press("Enter")
+        assert not card.locator(".look figure").is_visible()
+
+
+def test_a_map_that_can_not_be_had_is_told_and_asked_for_again(
+    visit: Visit, address: str, pizza_file: Path
+) -> None:
+    with visit(address, expected="status of 503") as page:
+        page.set_input_files("#files", pizza_file)
+        card = answered(page)
+        page.route("**/v1/explain", lambda route: route.fulfill(status=503, json={}))
+        card.locator(".look summary").click()
+        card.get_by_text("The service is busy").wait_for()
+        page.unroute("**/v1/explain")
+        card.locator(".look summary").click()
+        card.locator(".look summary").click()
+        card.locator(".look figure").wait_for(timeout=30_000)
+        assert card.locator(".look .message").count() == 0
+
+
+def test_the_page_speaks_another_language(visit: Visit, address: str, pizza_file: Path) -> None:
+    """docs/guide/translate.md: all words stand in three tables."""
+    package = REPOSITORY / "src/pizzaiolo"
+    words = (package / "core/templates/answers.js").read_text()
+    texts = (package / "serve/page/app.js").read_text()
+    german = 'said: { "Pizza": "Ja, Pizza", "Not pizza": "Keine Pizza", "Not sure": "Unsicher" },'
+    words, texts = words.replace("said: {},", german), texts.replace('"Status"', '"Zustand"')
+    assert german in words and "Zustand" in texts
+    with visit("about:blank") as page:
+        script = {"content_type": "text/javascript"}
+        page.route("**/page/answers.js", lambda route: route.fulfill(body=words, **script))
+        page.route("**/page/app.js", lambda route: route.fulfill(body=texts, **script))
+        page.goto(address)
+        page.get_by_text("Ja, Pizza, or not?").wait_for()
+        assert page.locator("footer").inner_text().count("Zustand") == 1
+        page.set_input_files("#files", pizza_file)
+        verdict = answered(page).locator(".verdict").inner_text()
+        assert verdict in ("Ja, Pizza", "Keine Pizza", "Unsicher")

@@ -50,6 +50,14 @@ def test_results_and_notes_go_different_ways(capsys: pytest.CaptureFixture[str])
     assert out == "result\n" and err == "by the way\nerror: no oven\nhint: buy one\n"
 
 
+def test_a_note_is_one_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two, the end of one process's line comes after the start of another's."""
+    written: list[str] = []
+    monkeypatch.setattr(console.sys.stderr, "write", written.append)
+    console.note("by the way")
+    assert [text for text in written if text] == ["by the way\n"]
+
+
 def test_progress_is_silent_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     assert list(console.track([1, 2, 3], "baking")) == [1, 2, 3]
     assert capsys.readouterr() == ("", "")

@@ -15,11 +15,12 @@ from torch import Tensor, nn
 
 from pizzaiolo.config import TrainConfig
 from pizzaiolo.core.card import Card
+from pizzaiolo.core.heat import Heat, overlay, unit
 from pizzaiolo.core.labels import Labels
 from pizzaiolo.core.preprocess import Preprocess
 from pizzaiolo.demo.sample import render_sample
 from pizzaiolo.demo.scene import table
-from pizzaiolo.evaluate.explain import Explainer, Heat, Pixels, explain, overlay, unit
+from pizzaiolo.evaluate.explain import Explainer, Pixels, explain
 from pizzaiolo.model.custom import OwnRecogniser
 from pizzaiolo.model.define import define
 from pizzaiolo.model.deployed import Deployed

@@ -148,6 +148,32 @@ def test_the_gate_never_lets_more_work_than_it_says(running: int, waiters: int) 
     assert most == running and refused == 20 - running - waiters
 
 
+def test_who_would_wait_too_long_is_refused_at_once() -> None:
+    """Each holds its slot for 50 ms, so that the third in the queue would wait for 100."""
+
+    async def visit(gate: Gate) -> str:
+        try:
+            async with gate.enter(), gate.slot():
+                await asyncio.sleep(0.05)
+        except Problem as problem:
+            return problem.detail
+        return "answered"
+
+    async def play() -> None:
+        gate = Gate(1, 100, timeout=5, patience=0.09)
+        assert await visit(gate) == "answered" and 0.04 < gate.seconds < 0.09
+        tasks = []
+        for _ in range(6):
+            tasks.append(asyncio.create_task(visit(gate)))
+            await asyncio.sleep(0)
+        told = [await task for task in tasks]
+        assert told[:3] == ["answered"] * 3
+        assert set(told[3:]) == {"no answer is to be expected within 0.09 s"}
+        assert await visit(gate) == "answered"
+
+    asyncio.run(play())
+
+
 def test_a_client_that_leaves_while_it_waits_gives_its_place_back() -> None:
     async def play() -> None:
         gate = Gate(1, 1, timeout=5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import socket
 import time
@@ -112,6 +113,17 @@ def test_odd_senders_get_an_answer_or_a_closed_door(
             assert not got or got.split()[1] in (b"400", b"404", b"408", b"413", b"422", b"431"), (
                 name
             )
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as line:
+            line.sendall(post + b"X: ")
+            with contextlib.suppress(OSError):  # the door is closed
+                for _ in range(1000):
+                    line.sendall(b"y" * 1000)
+                    time.sleep(0.001)
+            with contextlib.suppress(ConnectionResetError):
+                assert line.recv(65536).startswith(b"HTTP/1.1 400")
+            with pytest.raises(OSError):
+                line.sendall(b"y" * 1000)
+                line.sendall(b"y" * 1000)
         started = time.monotonic()
         answer = httpx.post(f"{service.address}/v1/predict", content=data, timeout=30)
         assert answer.status_code == 200 and time.monotonic() - started < 5

@@ -8,10 +8,10 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import numpy as np
@@ -19,13 +19,15 @@ import pytest
 from fastapi.testclient import TestClient
 
 from pizzaiolo.config import ServeConfig
+from pizzaiolo.core.image import Limits
 from pizzaiolo.core.labels import Labels
-from pizzaiolo.errors import ModelFileError
-from pizzaiolo.predict import Pixels, Predictor
+from pizzaiolo.errors import InputError, ModelFileError
+from pizzaiolo.predict import Answer, Pixels, Predictor
 from pizzaiolo.serve.access import Rules
 from pizzaiolo.serve.app import create_app
 from pizzaiolo.serve.keys import ADMIN, new_key
 from pizzaiolo.serve.problems import Problem
+from pizzaiolo.serve.proof import check_right, read_proof
 from pizzaiolo.serve.service import Service
 
 Draw = Callable[..., bytes]
@@ -93,6 +95,70 @@ def test_a_model_that_is_not_sound_leaves_the_old_one(
     assert answer.status_code == 409 and answer.json()["code"] == "not_taken"
     assert words in answer.json()["detail"]
     assert verdict(asked, draw("red")) == "Pizza"
+
+
+@pytest.fixture
+def proof(tmp_path: Path, draw: Draw) -> Path:
+    """Twelve red pizzas, and as many blue pictures of something else."""
+    for label, colour in (("pizza", "#ff00%02x"), ("not_pizza", "#1000%02x")):
+        (tmp_path / label).mkdir()
+        for i in range(12):
+            (tmp_path / label / f"{i}.png").write_bytes(draw(colour % (20 * i)))
+    return tmp_path
+
+
+def proven(predictor: Predictor, new: Predictor, proof: Path) -> TestClient:
+    config = ServeConfig(proof=str(proof))
+    return TestClient(create_app(predictor, config, Rules(keys=(BOSS,)), lambda: new))
+
+
+def test_a_model_that_is_worse_on_known_pictures_is_not_taken(
+    predictor: Predictor, proof: Path, draw: Draw
+) -> None:
+    """Its classes are the other way round, which no check without pictures could tell."""
+    swapped = replace(predictor.card, labels=Labels(("pizza", "not_pizza"), positive="pizza"))
+    for new in (Predictor(swapped, predictor.engine), Predictor(predictor.card, always(1.0))):
+        asked = proven(predictor, new, proof)
+        answer = asked.post("/v1/model/reload", headers=HEADERS)
+        assert answer.status_code == 409 and "of 24 pictures of --proof" in answer.json()["detail"]
+        assert verdict(asked, draw("red")) == "Pizza"
+
+
+def test_a_model_that_is_as_good_or_better_is_taken(predictor: Predictor, proof: Path) -> None:
+    for old in (predictor, Predictor(predictor.card, always(0.0))):
+        asked = proven(old, predictor, proof)
+        assert asked.post("/v1/model/reload", headers=HEADERS).status_code == 200
+
+
+@pytest.mark.parametrize(("lost", "taken"), [(4, True), (5, False)])
+def test_a_picture_more_or_less_is_chance(
+    predictor: Predictor, proof: Path, lost: int, taken: bool
+) -> None:
+    """Four lost and none won are within two standard deviations of chance, five are not."""
+
+    class Forgetful:
+        """Right on all but the first so many pizzas."""
+
+        def __init__(self, forgotten: int) -> None:
+            self.forgotten = forgotten
+
+        def predict(self, file: Path, limits: Limits) -> Answer:
+            hard = file.parent.name == "pizza" and int(file.stem) < self.forgotten
+            return Answer(str(file), label="nothing" if hard else file.parent.name)
+
+    known, best, new = read_proof(proof, predictor.labels), Forgetful(0), Forgetful(lost)
+    with nullcontext() if taken else pytest.raises(ModelFileError, match="right on 19 of 24"):
+        check_right(cast(Predictor, best), cast(Predictor, new), known, Limits())
+
+
+@pytest.mark.parametrize("missing", ["pizza", "not_pizza"])
+def test_a_proof_without_a_class_is_told_at_the_start(
+    predictor: Predictor, proof: Path, missing: str
+) -> None:
+    for file in (proof / missing).iterdir():
+        file.unlink()
+    with pytest.raises(InputError, match=f"no picture in {missing}/"):
+        Service(predictor, ServeConfig(proof=str(proof)))
 
 
 def test_without_keys_nobody_reloads_over_http(predictor: Predictor) -> None:

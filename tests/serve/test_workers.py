@@ -57,7 +57,7 @@ def test_a_worker_that_is_killed_is_replaced_and_all_stop_cleanly(
     serve: Serve, pizza_file: Path
 ) -> None:
     data = pizza_file.read_bytes()
-    with serve("--workers", "2") as service:
+    with serve("--workers", "2", "--max-wait", "60") as service:
         pid = service.process.pid
         eventually(lambda: len(workers(pid)) == 2)
         assert answers(service.address, data) == {200}

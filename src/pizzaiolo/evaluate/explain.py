@@ -18,20 +18,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
 
+from ..core.heat import Heat, unit
 from ..predict import Predictor
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Pixels = NDArray[np.uint8]
-Heat = NDArray[np.float32]
 
 FEWEST_CELLS = 4  # along a side of a feature map; fewer tell no place
 PREFIXES = (0, 1, 2, 5)  # tokens before those of the places: class, distillation, registers
 ROUNDING = 1e-5  # of what a place says: places that differ by less are the same
-STRONG = 0.5  # of the strongest place: the overlay draws a line around it
 
 
 @dataclass(frozen=True)
@@ -91,14 +89,6 @@ def explain(predictor: Predictor, pixels: Pixels, place: int) -> Explanation:
     For many pictures make one `Explainer`.
     """
     return Explainer(predictor)(pixels, place)
-
-
-def unit(heat: NDArray[Any]) -> Heat:
-    """A map with what speaks against the class left out and the strongest place at 1."""
-    positive = np.maximum(heat, 0).astype(np.float32)
-    strongest = float(positive.max(initial=0))
-    found: Heat = positive / np.float32(strongest or 1)
-    return found
 
 
 @dataclass(frozen=True)
@@ -204,29 +194,3 @@ def _read(layer: nn.Module, output: Tensor, trunk: nn.Module) -> _Map | None:
         if cells >= FEWEST_CELLS and cells * cells == tokens - prefix:
             return _Map(layer, "NTC", cells, output.shape[2], prefix)
     return None
-
-
-def overlay(picture: Image.Image, heat: Heat, strength: float = 0.7) -> Image.Image:
-    """The picture in grey, with the heat [H, W] over it: dark blue, green and yellow by strength.
-
-    The scale (viridis) rises in lightness, and a line runs around half of the strongest place, so
-    that nothing hangs on telling red from green.
-    """
-    from matplotlib import colormaps
-
-    values = Image.fromarray(heat).resize(picture.size, Image.Resampling.BILINEAR)
-    warm = np.asarray(values).clip(0, 1)
-    grey = np.asarray(picture.convert("L"), np.float32)[..., None].repeat(3, 2)
-    colours = 255 * colormaps["viridis"](warm)[..., :3]
-    share = strength * warm[..., None] ** 0.5
-    blended = (1 - share) * grey + share * colours
-    blended[_outline(warm >= STRONG, max(1, min(picture.size) // 128))] = 255
-    return Image.fromarray(blended.round().astype(np.uint8))
-
-
-def _outline(inside: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
-    """The rim [H, W] of a region, `width` pixels wide, outside of it."""
-    mask = Image.fromarray(inside)
-    wider = np.asarray(mask.convert("L").filter(ImageFilter.MaxFilter(2 * width + 1))) > 0
-    rim: NDArray[np.bool_] = wider & ~inside
-    return rim

@@ -16,7 +16,7 @@ from .keys import ADMIN, Key, find, presented
 from .problems import Problem
 
 OPEN = {"/healthz"}  # answers without a key
-GATED = {"/v1/predict", "/v1/predict/batch", "/v1/feedback"}
+GATED = {"/v1/predict", "/v1/predict/batch", "/v1/feedback", "/v1/explain"}
 ADMINS = {"/v1/model/reload"}
 KEY = "pizzaiolo.key"  # where the scope keeps the name of the key
 MOST_CLIENTS = 10_000  # whose rates are remembered; the one that was away longest is forgotten

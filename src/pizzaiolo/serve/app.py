@@ -33,6 +33,7 @@ from .schemas import (
     REQUEST_BODY,
     AnswerModel,
     AnswersModel,
+    ExplanationModel,
     ProblemModel,
 )  # fmt: skip
 from .service import Service, Source
@@ -79,6 +80,7 @@ def create_app(
     app.state.service = service
     _add_problems(app, service)
     _add_prediction(app, service)
+    _add_explanation(app, service)
     _add_batch(app, service)
     _add_feedback(app, service)
     _add_facts(app, service, guarded=bool(rules.keys))
@@ -142,6 +144,29 @@ def _add_prediction(app: FastAPI, service: Service) -> None:
         if answers[0].error is not None:
             raise of_picture(answers[0].error)
         return JSONResponse(answers[0].to_json())
+
+
+def _add_explanation(app: FastAPI, service: Service) -> None:
+    @app.post(
+        "/v1/explain",
+        response_model=ExplanationModel,
+        responses=PROBLEMS,
+        openapi_extra=REQUEST_BODY,
+    )
+    async def explain(request: Request) -> Response:
+        """Answer one picture, and tell which parts of it speak for the answer.
+
+        Parts are hidden one after the other, so that it takes as long as some 50 answers.
+        """
+        async with service.gate.enter():
+            async with in_time(service.config.upload_timeout):
+                pictures = await read_pictures(request, service.config)
+            if len(pictures) > 1:
+                raise Problem(413, "too_many_files", "expected one picture to explain")
+            looked = await service.look(pictures[0][1])
+        if looked.answer.error is not None:
+            raise of_picture(looked.answer.error)
+        return JSONResponse(looked.to_json())
 
 
 def _add_batch(app: FastAPI, service: Service) -> None:

@@ -44,6 +44,10 @@ class Metrics:
             "pizzaiolo_request_pictures", "Pictures in a request", buckets=PICTURES,
             registry=self.registry,
         )  # fmt: skip
+        self.batches = Histogram(
+            "pizzaiolo_batch_pictures", "Pictures that were computed at once, where batches pay",
+            buckets=PICTURES, registry=self.registry,
+        )  # fmt: skip
         self.stages = Histogram(
             "pizzaiolo_stage_seconds", "Time of a request in each stage: read, wait, answer",
             ["stage"], registry=self.registry,

@@ -7,6 +7,7 @@ import signal
 import socket
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from ..config import ServeConfig
@@ -38,7 +39,9 @@ def serve(source: Callable[[], Predictor], config: ServeConfig = ServeConfig()) 
         os.environ[FIGURES] = folder  # before prometheus_client is imported
         try:
             note(welcome)
-            supervise(config.workers, lambda: _answer(source, config, rules, listener))
+            # Whom nobody accepts any more is to be refused, and not to wait in our copy's queue.
+            work = partial(_answer, source, config, rules, listener)
+            supervise(config.workers, work, leave=listener.close)
             note("stopped")
         finally:
             del os.environ[FIGURES]

@@ -42,6 +42,15 @@ class AnswerModel(BaseModel):
     error: PictureError | None
 
 
+class ExplanationModel(BaseModel):
+    """What the model looked at: `heat` in rows from the top, 0 to 1, over `picture`, a data URL."""
+
+    answer: AnswerModel
+    method: str
+    heat: list[list[float]]
+    picture: str
+
+
 class AnswersModel(BaseModel):
     """The answers of several pictures, in the order in which they were sent."""
 

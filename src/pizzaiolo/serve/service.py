@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from threading import Lock
 
-import numpy as np
 from starlette.concurrency import run_in_threadpool
 
 from ..config import ServeConfig
+from ..console import log, note
 from ..core.image import Limits
-from ..errors import ModelFileError, PizzaioloError
+from ..errors import PizzaioloError
 from ..predict import Answer, Predictor
 from ..predict.devices import cores
 from .drift import Drift
+from .explain import Looked, look
 from .feedback import Feedback
 from .guard import Gate
 from .metrics import Metrics
 from .problems import Problem
+from .proof import check_alike, check_right, prove, read_proof
+from .together import Together, measure
 
+EXPLAINED = 4  # requests that may wait until theirs is explained
 Source = Callable[[], Predictor]  # loads the model's file anew
 
 
@@ -34,21 +40,44 @@ class Service:
         self.config = config
         self.limits = Limits(config.max_bytes, config.max_pixels)
         share = max(1, cores() // config.workers)
-        self.gate = Gate(config.concurrency or share, config.queue, config.timeout)
+        running, ahead = config.concurrency or share, 0 if config.concurrency else share
+        self.gate = Gate(running, config.queue, config.timeout, config.max_wait, ahead)
+        self.threads = ThreadPoolExecutor(running)
+        self.explaining = Gate(1, EXPLAINED, config.timeout)  # each costs as much as 50 answers
         self.drift = Drift(predictor.card)
         self.metrics = Metrics(lambda: self.gate.waiting, lambda: self.drift)
         self.ready = False
+        self.together = 0  # pictures that are computed at once, where that pays
         self.source = source
         self.loading = Lock()
+        self.proof = read_proof(Path(config.proof), predictor.labels) if config.proof else []
         self.feedback: Feedback | None = None
         if config.feedback is not None:
             folder = Path(config.feedback)
             self.feedback = Feedback(folder, predictor.labels, config.feedback_mb)
 
     def warm_up(self) -> None:
-        """Answer one grey picture, so that the first person does not wait."""
+        """Answer first pictures, so that no person waits for it, and see whether batches pay."""
         prove(self.predictor)
+        measured = measure(self.predictor, self.gate.running)
+        self.gate.seconds = measured.alone / measured.pictures  # until requests tell
+        if measured.pays:
+            note(str(measured))
+            self.together = measured.pictures
+            self.predictor = self._fed(self.predictor)
+            if self.config.concurrency is None:
+                self.gate.widen(2 * self.together)
+                self.threads = ThreadPoolExecutor(self.gate.running)
+        else:
+            log.debug("%s", measured)
         self.ready = True
+
+    def _fed(self, predictor: Predictor) -> Predictor:
+        """The predictor, fed with pictures of several requests at once where that pays."""
+        if not self.together:
+            return predictor
+        engine = Together(predictor.engine, self.together, self.metrics.batches.observe)
+        return Predictor(predictor.card, engine, predictor.path)
 
     def reload(self) -> Predictor:
         """Take the model file as it is now, if it answers as it should; else the old one stays.
@@ -63,6 +92,8 @@ class Service:
             fresh = self.source()
             check_alike(self.predictor, fresh)
             prove(fresh)
+            fresh = self._fed(fresh)
+            check_right(self.predictor, fresh, self.proof, self.limits)
         except PizzaioloError as error:
             raise Problem(409, "not_taken", f"{error.message}; the old model stays") from None
         finally:
@@ -80,7 +111,8 @@ class Service:
 
     async def answer(self, name: str | None, data: bytes) -> Answer:
         """One picture's answer; decoding and inference run in a thread."""
-        answer = await run_in_threadpool(self.predictor.predict, data, self.limits)
+        loop, work = asyncio.get_running_loop(), self.predictor.predict
+        answer = await loop.run_in_executor(self.threads, work, data, self.limits)
         self.drift.add(answer)
         if answer.verdict is not None:
             self.metrics.verdicts.labels(answer.verdict).inc()
@@ -88,28 +120,12 @@ class Service:
             self.metrics.rejected.labels(answer.error["code"]).inc()
         return Answer(**{**vars(answer), "path": name})
 
+    async def look(self, data: bytes) -> Looked:
+        """One picture's answer and what the model looked at, one at a time and in a slot."""
+        async with self.explaining.enter(), self.explaining.slot(), self.gate.slot():
+            return await run_in_threadpool(look, self.predictor, data, self.limits)
+
     def refused(self, problem: Problem) -> None:
         """Count a request that got a problem for its answer; bad pictures are counted already."""
         if not problem.counted:
             self.metrics.rejected.labels(problem.code).inc()
-
-
-def prove(predictor: Predictor) -> None:
-    """Raise `ModelFileError` unless a grey and a black picture get probabilities."""
-    size = predictor.card.preprocess.size
-    for level in (128, 0):
-        chances, _ = predictor.run(np.full((1, size, size, 3), level, np.uint8))
-        wanted = (1, len(predictor.labels.names))
-        if chances.shape != wanted or not np.allclose(chances.sum(axis=1), 1, atol=1e-3):
-            raise ModelFileError("what the model answers are no probabilities of its classes")
-
-
-def check_alike(old: Predictor, new: Predictor) -> None:
-    """Raise `ModelFileError` where clients of the old model would not understand the new one."""
-    names = [sorted(predictor.labels.names) for predictor in (old, new)]
-    positive = [predictor.labels.positive for predictor in (old, new)]
-    if names[0] != names[1] or positive[0] != positive[1]:
-        raise ModelFileError(
-            f"the new model has the classes {names[1]} with {positive[1]} asked for, the old one "
-            f"{names[0]} with {positive[0]}"
-        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 import uuid
@@ -93,6 +94,7 @@ def _line(scope: Scope, request_id: str, status: int, seconds: float) -> str:
     return json.dumps(
         {
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "pid": os.getpid(),
             "request": request_id,
             "client": scope["client"][0] if scope.get("client") else None,
             "key": scope.get(KEY),

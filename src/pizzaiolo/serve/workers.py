@@ -17,19 +17,23 @@ FIGURES = "PROMETHEUS_MULTIPROC_DIR"  # in the environment: where processes shar
 QUICK, MOST_QUICK = 5.0, 3  # seconds; ends so soon after the start, in a row, before giving up
 
 
-def supervise(count: int, work: Callable[[], None]) -> None:
+def supervise(
+    count: int, work: Callable[[], None], leave: Callable[[], object] = lambda: None
+) -> None:
     """Run `work` in `count` processes until SIGINT or SIGTERM, which they get as SIGTERM.
 
-    SIGHUP goes to all of them. Raises `WorkError` where they end as soon as they start.
+    SIGHUP goes to all of them; `leave` is called once no more are to start. Raises `WorkError`
+    where they end as soon as they start.
     """
     if not hasattr(os, "fork"):
         raise UsageError("several processes are not possible on this system", hint="--workers 1")
-    _Supervisor(work).run(count)
+    _Supervisor(work, leave).run(count)
 
 
 class _Supervisor:
-    def __init__(self, work: Callable[[], None]) -> None:
-        self.work, self.started, self.stopping = work, dict[int, float](), False
+    def __init__(self, work: Callable[[], None], leave: Callable[[], object]) -> None:
+        self.work, self.leave = work, leave
+        self.started, self.stopping = dict[int, float](), False
         self.quick = 0
 
     def run(self, count: int) -> None:
@@ -75,6 +79,7 @@ class _Supervisor:
 
     def _stop(self, *_: object) -> None:
         self.stopping = True
+        self.leave()
         self._tell(signal.SIGTERM)
 
     def _tell(self, number: signal.Signals) -> None:

@@ -13,6 +13,7 @@ const WORDS = {
   spoken: (file, verdict, percent) => `${file}: ${verdict}, ${percent} sure`,
   failed: "No answer",
   unnamed: "pasted photo",
+  said: {}, // what the model and the service say, in another language: "Not sure": "Unsicher"
 };
 
 const by = (id) => document.getElementById(id);
@@ -21,9 +22,10 @@ const percent = (share) => {
   if (share < 0.001) return "< 0.1 %";
   return `${(100 * share).toFixed(share > 0.99 || share < 0.01 ? 1 : 0)} %`;
 };
+const translated = (text) => WORDS.said[text] ?? text;
 const human = (name) => {
   const words = name.replaceAll("_", " ").trim();
-  return words.charAt(0).toUpperCase() + words.slice(1);
+  return translated(words.charAt(0).toUpperCase() + words.slice(1));
 };
 
 function element(tag, className, text) {
@@ -71,13 +73,13 @@ function showAnswer(body, file, answer, positive) {
   const verdict = body.querySelector(".verdict");
   const kind = answer.verdict === "Not sure" ? "unsure" : answer.label === positive ? "yes" : "no";
   verdict.className = `verdict ${kind}`;
-  verdict.textContent = answer.verdict;
-  const why = answer.reason ?? WORDS.sure(percent(answer.confidence));
+  verdict.textContent = translated(answer.verdict);
+  const why = translated(answer.reason) ?? WORDS.sure(percent(answer.confidence));
   verdict.after(element("p", answer.reason ? "message" : "sure", why));
   const sorted = Object.entries(answer.probabilities).sort((a, b) => b[1] - a[1]);
   body.append(...sorted.slice(0, 5).map(([name, p]) => bar(name, p, name === answer.label)));
   const name = file.name || WORDS.unnamed;
-  by("status").textContent = WORDS.spoken(name, answer.verdict, percent(answer.confidence));
+  by("status").textContent = WORDS.spoken(name, translated(answer.verdict), percent(answer.confidence));
 }
 
 function showError(body, file, message) {

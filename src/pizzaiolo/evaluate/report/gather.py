@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from ...config import EvaluateConfig
+from ...core.heat import overlay
 from ...core.labels import human
 from ...core.manifest import Dataset
 from ...core.predictions import Predictions
@@ -20,7 +21,7 @@ from ..against import Against as Compared
 from ..band import risk_coverage_curve
 from ..calibrate import Calibration as Fitted
 from ..calibrate import confidence_gap
-from ..explain import Explainer, overlay
+from ..explain import Explainer
 from ..infer import Known, Seen
 from ..leaks import Leak as Found
 from ..mistakes import Mistake, Training, find_mistakes
