@@ -16,6 +16,7 @@ from pizzaiolo.evaluate.compare import BETTER, NOISE, WORSE
 from pizzaiolo.improve import winner as module
 from pizzaiolo.improve.aim import Aim, Difference
 from pizzaiolo.improve.winner import SAME, Crowned, crown, verdict_of
+from toy_network import OWN_CODE
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 DEFAULT = TrainConfig(model="cnn", size=32, epochs=1)
@@ -93,6 +94,12 @@ def test_winner_and_default_are_trained_and_tested_once(
     assert found.best["against"]["other"].endswith("evaluation-default")
     assert found.gain.pictures == 12 and "12 test pictures" in found.sentence
     assert found.verdict in found.sentence
+
+
+def test_a_winner_of_ones_own_code_is_tested(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(OWN_CODE)
+    own = replace(DEFAULT, model=f"{tmp_path / 'own.py'}:Own", recipe="scratch")
+    assert crowned(tmp_path, tiny_dataset, own).best["n"] == len(tiny_dataset.split("test"))
 
 
 def test_the_same_winner_is_not_tested_again(

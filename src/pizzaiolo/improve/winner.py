@@ -16,6 +16,7 @@ from ..errors import InputError, UsageError
 from ..evaluate.compare import verdict
 from ..evaluate.looks import looks_warning
 from ..evaluate.run import evaluate
+from ..model.custom import is_code
 from ..train.defaults import filled
 from ..train.plan import Fit
 from ..train.run import keep, train
@@ -148,7 +149,8 @@ class _Side:
         if stamps.get(self.name) == stamp and (report / "metrics.json").is_file():
             return dict(json.loads((report / "metrics.json").read_text(encoding="utf-8")))
         against = other.study / other.report if other else None
-        result = evaluate(self.run, data.root, report, config, against=against)
+        code = self.config.model if is_code(self.config.model) else None
+        result = evaluate(self.run, data.root, report, config, code=code, against=against)
         write_text(self.study / FILE, json.dumps(stamps | {self.name: stamp}, indent=2))
         return result
 
