@@ -100,6 +100,7 @@ def assert_none_lost_or_doubled(study: Path, count: int) -> None:
     assert not any(is_alive(lives, file.name) for file in lives.iterdir()), "all have left"
 
 
+@pytest.mark.slow
 def test_a_search_on_ray_goes_on_without_and_the_other_way_round(
     ray_here: Cluster, tiny_dataset: Dataset, space: Path, tmp_path: Path
 ) -> None:

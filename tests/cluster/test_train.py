@@ -65,6 +65,7 @@ def test_recipe_head_of_two_processes_is_that_of_one_to_the_bit(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["alone", "two"]
 
 
+@pytest.mark.slow
 def test_a_process_killed_in_an_epoch_changes_no_bit(
     ray_here: None, tiny_dataset: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
