@@ -212,26 +212,3 @@ def test_a_machine_that_does_not_see_the_locks_of_the_others_is_an_error(
     assert isinstance(result["fault"], WorkError) and not result["more"]
     assert "shares no locks" in result["fault"].message
     assert [file.name for file in (out / ".processes").iterdir()] == ["unlocked"]
-
-
-@pytest.mark.parametrize(
-    ("flags", "says"),
-    [
-        (("--ray", "local", "--workers", "2"), "--workers 2 is for searching without --ray"),
-        (("--ray", "nowhere"), "'nowhere' is no address"),
-    ],
-)
-def test_flags_that_make_no_sense_together(
-    flags: tuple[str, ...], says: str, tiny_dataset: Dataset, tmp_path: Path, command: Any
-) -> None:
-    done = command("improve", tiny_dataset.root, "--out", tmp_path / "study", *flags)
-    assert done.code == 2 and says in done.err and "hint:" in done.err
-    assert not list(tmp_path.iterdir())
-
-
-def test_without_ray_the_flag_says_what_to_install(
-    tiny_dataset: Dataset, tmp_path: Path, command: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "ray", None)
-    done = command("improve", tiny_dataset.root, "--out", tmp_path / "study", "--ray", "local")
-    assert done.code == 2 and "pip install 'pizzaiolo[cluster]'" in done.err

@@ -179,30 +179,6 @@ def test_a_file_that_not_all_processes_see_is_an_error(monkeypatch: pytest.Monke
         parallel.all_alike(True)
 
 
-@pytest.mark.parametrize(
-    ("flags", "says"),
-    [
-        (("--processes", "2"), "--processes is for --ray"),
-        (("--ray", "local", "--show-batch", "batch.png"), "--show-batch draws on this machine"),
-        (("--ray", "nowhere"), "'nowhere' is no address"),
-    ],
-)
-def test_flags_that_make_no_sense_together(
-    flags: tuple[str, ...], says: str, tiny_dataset: Dataset, tmp_path: Path, command: Any
-) -> None:
-    done = command("train", tiny_dataset.root, "--out", tmp_path / "run", *flags)
-    assert done.code == 2 and says in done.err and "hint:" in done.err
-    assert not list(tmp_path.iterdir())
-
-
-def test_without_ray_the_flag_says_what_to_install(
-    tiny_dataset: Dataset, tmp_path: Path, command: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "ray", None)
-    done = command("train", tiny_dataset.root, "--out", tmp_path / "run", "--ray", "local")
-    assert done.code == 2 and "pip install 'pizzaiolo[cluster]'" in done.err
-
-
 @pytest.mark.slow
 def test_ctrl_c_ends_all_processes_and_resume_goes_on(
     tiny_dataset: Dataset, tmp_path: Path
