@@ -6,6 +6,7 @@ again, and one that was cut off goes on where it stopped.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -82,6 +83,7 @@ def read_hub(source: str, config: PrepareConfig, notes: list[str]) -> Iterator[C
         ledger = Ledger.open(folder / f"{name}.jsonl")
         if not ledger.place.done:
             _Stream(wanted, name, ledger, config).read(folder / name)
+            gc.collect()  # the library's open files lie in circles: let them go while Arrow lives
         if ledger.place.unlabelled:
             some = f"{ledger.place.unlabelled} pictures without a label"
             notes.append(f"{some} in the split {name} of {wanted} are left out")
